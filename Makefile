@@ -6,10 +6,122 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+# Where `make up` listens and keeps its data; ARGS goes to the program as it is:
+#   make up LISTEN=127.0.0.1:9090 DATA=/tmp/shop ARGS="--demo=false"
+LISTEN ?= 127.0.0.1:8080
+DATA   ?= ./.data
+ARGS   ?=
+
+# Packages that `make test` covers, and those whose concurrency earns the race detector.
+PKG      ?= ./...
+RACE_PKG ?= ./internal/... ./services/...
+TEST_TIMEOUT ?= 15m
+# Two packages at a time: each may start a PostgreSQL of its own.
+TEST_FLAGS ?= -p 2
+
+IMAGE ?= commercestack:dev
+
 .PHONY: help
 help: ## List the tasks.
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z0-9-]*:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+##@ Run
+
+.PHONY: up
+up: ## Install what is missing, build, and run the whole shop on this machine.
+	@hack/debian.sh postgres
+	@go build -trimpath -o bin/commerce ./cmd/commerce
+	@exec bin/commerce up --listen $(LISTEN) --data $(DATA) $(ARGS)
+
+.PHONY: build
+build: ## Build every program into bin/.
+	@mkdir -p bin
+	@for program in cmd/*/; do \
+	  echo "go build $$program"; \
+	  CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ "./$$program"; \
+	done
+
+.PHONY: image
+image: ## Build the container image (needs a container engine).
+	docker build --tag $(IMAGE) .
+
+.PHONY: compose-check
+compose-check: ## Check compose.yaml with docker compose config.
+	@hack/compose-check.sh
+
+##@ Generate
+
+.PHONY: generate
+generate: generate-proto generate-openapi generate-ent generate-templ ## Generate all code and documents from their sources.
+
 .PHONY: generate-proto
 generate-proto: ## Generate Go code from api/proto.
 	@hack/gen/proto.sh
+
+.PHONY: generate-openapi
+generate-openapi: ## Generate api/openapi/openapi.json from api/proto.
+	@hack/gen/openapi.sh
+
+.PHONY: generate-ent
+generate-ent: ## Generate Ent clients (COMPONENT=order for one).
+	@go run ./hack/entgen $(COMPONENT)
+
+.PHONY: generate-templ
+generate-templ: ## Generate Go code from the .templ pages.
+	@hack/gen/templ.sh
+
+.PHONY: check-generate
+check-generate: ## Fail when committed generated files differ from their sources.
+	@hack/gen/check.sh
+
+.PHONY: migration
+migration: ## Write the migration for a schema change: COMPONENT=order NAME=add_note.
+	@[[ -n "$(COMPONENT)" && -n "$(NAME)" ]] || { echo "usage: make migration COMPONENT=order NAME=add_note" >&2; exit 2; }
+	@hack/debian.sh postgres
+	@go run ./hack/migratediff $(COMPONENT) $(NAME)
+
+##@ Check
+
+.PHONY: test
+test: ## Run every test (PKG=./services/order/... for some).
+	@hack/debian.sh postgres redis browser
+	@go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PKG)
+
+.PHONY: test-race
+test-race: ## Run the concurrent packages' tests under the race detector.
+	@hack/debian.sh postgres redis browser race
+	@go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PKG)
+
+.PHONY: cover
+cover: ## Print the coverage of hand-written code and the packages under 90 %.
+	@hack/debian.sh postgres redis browser
+	@go run ./hack/cover -timeout $(TEST_TIMEOUT) -min 90
+
+.PHONY: lint
+lint: lint-go lint-proto lint-docs ## Run every linter.
+
+.PHONY: lint-go
+lint-go: ## Lint the Go code.
+	@hack/tool golangci-lint run ./...
+
+.PHONY: lint-proto
+lint-proto: ## Lint the protos and refuse breaking changes against the main branch.
+	@hack/tool buf lint
+	@hack/tool buf format --diff --exit-code api/proto
+	@hack/buf-breaking.sh
+
+.PHONY: lint-docs
+lint-docs: ## Check links and make targets that the documents name.
+	@go run ./hack/docs
+
+.PHONY: bench
+bench: ## Run the benchmarks and print their ratios against a bare handler.
+	@hack/debian.sh postgres redis bench
+	@go run ./test/bench $(ARGS)
+
+.PHONY: presubmit
+presubmit: ## Run what CI runs.
+	@.ci/run
+
+# The cluster's files bring their own targets (cluster-up, cluster-down, e2e).
+-include hack/cluster/cluster.mk
