@@ -107,7 +107,6 @@ lint-go: ## Lint the Go code.
 .PHONY: lint-proto
 lint-proto: ## Lint the protos and refuse breaking changes against the main branch.
 	@hack/tool buf lint
-	@hack/tool buf format --diff --exit-code api/proto
 	@hack/buf-breaking.sh
 
 .PHONY: lint-docs
