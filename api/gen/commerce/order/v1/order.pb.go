@@ -294,7 +294,8 @@ func (x *Order) GetCancelReason() string {
 type OrderEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "PLACED", "PAYMENT_STARTED", "PAYMENT_FAILED", "CONFIRMED", "INVOICED", "MAIL_SENT", "FULFILLED", "COMPLETED", "CANCELLED", "EXPIRED", "REFUNDED".
+	// "PLACED", "PAYMENT_STARTED", "PAYMENT_FAILED", "CONFIRMED", "INVOICED", "MAIL_SENT", "FULFILLED", "COMPLETED", "CANCELLED", "EXPIRED", "REFUNDED",
+	// or "PAYMENT_REJECTED": money arrived that the order cannot take, and goes back.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// Status after the step.
 	Status Order_Status `protobuf:"varint,3,opt,name=status,proto3,enum=commerce.order.v1.Order_Status" json:"status,omitempty"`

@@ -2892,6 +2892,96 @@ func (*ReleaseReservationResponse) Descriptor() ([]byte, []int) {
 	return file_commerce_product_v1_product_proto_rawDescGZIP(), []int{45}
 }
 
+type BatchGetProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUIDs of products, each once.
+	ProductIds    []string `protobuf:"bytes,1,rep,name=product_ids,json=productIds,proto3" json:"product_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchGetProductsRequest) Reset() {
+	*x = BatchGetProductsRequest{}
+	mi := &file_commerce_product_v1_product_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchGetProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchGetProductsRequest) ProtoMessage() {}
+
+func (x *BatchGetProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_commerce_product_v1_product_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchGetProductsRequest.ProtoReflect.Descriptor instead.
+func (*BatchGetProductsRequest) Descriptor() ([]byte, []int) {
+	return file_commerce_product_v1_product_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *BatchGetProductsRequest) GetProductIds() []string {
+	if x != nil {
+		return x.ProductIds
+	}
+	return nil
+}
+
+type BatchGetProductsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Products with price and stock, in no particular order; images are left out.
+	Products      []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchGetProductsResponse) Reset() {
+	*x = BatchGetProductsResponse{}
+	mi := &file_commerce_product_v1_product_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchGetProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchGetProductsResponse) ProtoMessage() {}
+
+func (x *BatchGetProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_commerce_product_v1_product_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchGetProductsResponse.ProtoReflect.Descriptor instead.
+func (*BatchGetProductsResponse) Descriptor() ([]byte, []int) {
+	return file_commerce_product_v1_product_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *BatchGetProductsResponse) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
 // Value is one value of a facet.
 type Facet_Value struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2904,7 +2994,7 @@ type Facet_Value struct {
 
 func (x *Facet_Value) Reset() {
 	*x = Facet_Value{}
-	mi := &file_commerce_product_v1_product_proto_msgTypes[47]
+	mi := &file_commerce_product_v1_product_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +3006,7 @@ func (x *Facet_Value) String() string {
 func (*Facet_Value) ProtoMessage() {}
 
 func (x *Facet_Value) ProtoReflect() protoreflect.Message {
-	mi := &file_commerce_product_v1_product_proto_msgTypes[47]
+	mi := &file_commerce_product_v1_product_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2967,7 +3057,7 @@ type ImportProductsResponse_RowError struct {
 
 func (x *ImportProductsResponse_RowError) Reset() {
 	*x = ImportProductsResponse_RowError{}
-	mi := &file_commerce_product_v1_product_proto_msgTypes[48]
+	mi := &file_commerce_product_v1_product_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2979,7 +3069,7 @@ func (x *ImportProductsResponse_RowError) String() string {
 func (*ImportProductsResponse_RowError) ProtoMessage() {}
 
 func (x *ImportProductsResponse_RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_commerce_product_v1_product_proto_msgTypes[48]
+	mi := &file_commerce_product_v1_product_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3117,7 @@ type ReserveStockRequest_Line struct {
 
 func (x *ReserveStockRequest_Line) Reset() {
 	*x = ReserveStockRequest_Line{}
-	mi := &file_commerce_product_v1_product_proto_msgTypes[49]
+	mi := &file_commerce_product_v1_product_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3039,7 +3129,7 @@ func (x *ReserveStockRequest_Line) String() string {
 func (*ReserveStockRequest_Line) ProtoMessage() {}
 
 func (x *ReserveStockRequest_Line) ProtoReflect() protoreflect.Message {
-	mi := &file_commerce_product_v1_product_proto_msgTypes[49]
+	mi := &file_commerce_product_v1_product_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3309,7 +3399,12 @@ const file_commerce_product_v1_product_proto_rawDesc = "" +
 	"\x19ReleaseReservationRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\x06reason\"\x1c\n" +
-	"\x1aReleaseReservationResponse*F\n" +
+	"\x1aReleaseReservationResponse\"P\n" +
+	"\x17BatchGetProductsRequest\x125\n" +
+	"\vproduct_ids\x18\x01 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\xc8\x01\x18\x01\"\x05r\x03\xb0\x01\x01R\n" +
+	"productIds\"T\n" +
+	"\x18BatchGetProductsResponse\x128\n" +
+	"\bproducts\x18\x01 \x03(\v2\x1c.commerce.product.v1.ProductR\bproducts*F\n" +
 	"\x06Format\x12\x16\n" +
 	"\x12FORMAT_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aSHOPIFY\x10\x01\x12\v\n" +
@@ -3333,12 +3428,13 @@ const file_commerce_product_v1_product_proto_rawDesc = "" +
 	"\x0eUpdateCategory\x12*.commerce.product.v1.UpdateCategoryRequest\x1a+.commerce.product.v1.UpdateCategoryResponse\"K\xaa\xbb\x18\x15\b\x02\x12\x0fmanage:products(\x01\x82\xd3\xe4\x93\x02,:\bcategory2 /api/v1/categories/{category_id}\x12\xac\x01\n" +
 	"\x0eDeleteCategory\x12*.commerce.product.v1.DeleteCategoryRequest\x1a+.commerce.product.v1.DeleteCategoryResponse\"A\xaa\xbb\x18\x15\b\x02\x12\x0fmanage:products(\x01\x82\xd3\xe4\x93\x02\"* /api/v1/categories/{category_id}\x12\xa6\x01\n" +
 	"\x0eImportProducts\x12*.commerce.product.v1.ImportProductsRequest\x1a+.commerce.product.v1.ImportProductsResponse\";\xaa\xbb\x18\x15\b\x02\x12\x0fmanage:products(\x01\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/api/v1/products:import\x12\x8d\x01\n" +
-	"\x0eExportProducts\x12*.commerce.product.v1.ExportProductsRequest\x1a\x14.google.api.HttpBody\"9\xaa\xbb\x18\x13\b\x02\x12\x0fmanage:products\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/products:export\x90\x02\x012\xf2\x03\n" +
+	"\x0eExportProducts\x12*.commerce.product.v1.ExportProductsRequest\x1a\x14.google.api.HttpBody\"9\xaa\xbb\x18\x13\b\x02\x12\x0fmanage:products\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/products:export\x90\x02\x012\xee\x04\n" +
 	"\fStockService\x12k\n" +
 	"\fReserveStock\x12(.commerce.product.v1.ReserveStockRequest\x1a).commerce.product.v1.ReserveStockResponse\"\x06\xaa\xbb\x18\x02\b\x03\x12z\n" +
 	"\x11ExtendReservation\x12-.commerce.product.v1.ExtendReservationRequest\x1a..commerce.product.v1.ExtendReservationResponse\"\x06\xaa\xbb\x18\x02\b\x03\x12z\n" +
 	"\x11CommitReservation\x12-.commerce.product.v1.CommitReservationRequest\x1a..commerce.product.v1.CommitReservationResponse\"\x06\xaa\xbb\x18\x02\b\x03\x12}\n" +
-	"\x12ReleaseReservation\x12..commerce.product.v1.ReleaseReservationRequest\x1a/.commerce.product.v1.ReleaseReservationResponse\"\x06\xaa\xbb\x18\x02\b\x03BNZLgithub.com/commercestack/commercestack/api/gen/commerce/product/v1;productv1b\x06proto3"
+	"\x12ReleaseReservation\x12..commerce.product.v1.ReleaseReservationRequest\x1a/.commerce.product.v1.ReleaseReservationResponse\"\x06\xaa\xbb\x18\x02\b\x03\x12z\n" +
+	"\x10BatchGetProducts\x12,.commerce.product.v1.BatchGetProductsRequest\x1a-.commerce.product.v1.BatchGetProductsResponse\"\t\xaa\xbb\x18\x02\b\x03\x90\x02\x01BNZLgithub.com/commercestack/commercestack/api/gen/commerce/product/v1;productv1b\x06proto3"
 
 var (
 	file_commerce_product_v1_product_proto_rawDescOnce sync.Once
@@ -3353,7 +3449,7 @@ func file_commerce_product_v1_product_proto_rawDescGZIP() []byte {
 }
 
 var file_commerce_product_v1_product_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_commerce_product_v1_product_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_commerce_product_v1_product_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_commerce_product_v1_product_proto_goTypes = []any{
 	(Format)(0),                             // 0: commerce.product.v1.Format
 	(Product_Status)(0),                     // 1: commerce.product.v1.Product.Status
@@ -3404,27 +3500,29 @@ var file_commerce_product_v1_product_proto_goTypes = []any{
 	(*CommitReservationResponse)(nil),       // 46: commerce.product.v1.CommitReservationResponse
 	(*ReleaseReservationRequest)(nil),       // 47: commerce.product.v1.ReleaseReservationRequest
 	(*ReleaseReservationResponse)(nil),      // 48: commerce.product.v1.ReleaseReservationResponse
-	nil,                                     // 49: commerce.product.v1.Product.AttributesEntry
-	(*Facet_Value)(nil),                     // 50: commerce.product.v1.Facet.Value
-	(*ImportProductsResponse_RowError)(nil), // 51: commerce.product.v1.ImportProductsResponse.RowError
-	(*ReserveStockRequest_Line)(nil),        // 52: commerce.product.v1.ReserveStockRequest.Line
-	(*v1.Money)(nil),                        // 53: commerce.type.v1.Money
-	(*timestamppb.Timestamp)(nil),           // 54: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),           // 55: google.protobuf.FieldMask
-	(*httpbody.HttpBody)(nil),               // 56: google.api.HttpBody
+	(*BatchGetProductsRequest)(nil),         // 49: commerce.product.v1.BatchGetProductsRequest
+	(*BatchGetProductsResponse)(nil),        // 50: commerce.product.v1.BatchGetProductsResponse
+	nil,                                     // 51: commerce.product.v1.Product.AttributesEntry
+	(*Facet_Value)(nil),                     // 52: commerce.product.v1.Facet.Value
+	(*ImportProductsResponse_RowError)(nil), // 53: commerce.product.v1.ImportProductsResponse.RowError
+	(*ReserveStockRequest_Line)(nil),        // 54: commerce.product.v1.ReserveStockRequest.Line
+	(*v1.Money)(nil),                        // 55: commerce.type.v1.Money
+	(*timestamppb.Timestamp)(nil),           // 56: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),           // 57: google.protobuf.FieldMask
+	(*httpbody.HttpBody)(nil),               // 58: google.api.HttpBody
 }
 var file_commerce_product_v1_product_proto_depIdxs = []int32{
-	53, // 0: commerce.product.v1.Product.price:type_name -> commerce.type.v1.Money
+	55, // 0: commerce.product.v1.Product.price:type_name -> commerce.type.v1.Money
 	4,  // 1: commerce.product.v1.Product.stock:type_name -> commerce.product.v1.Stock
 	5,  // 2: commerce.product.v1.Product.images:type_name -> commerce.product.v1.Image
-	49, // 3: commerce.product.v1.Product.attributes:type_name -> commerce.product.v1.Product.AttributesEntry
+	51, // 3: commerce.product.v1.Product.attributes:type_name -> commerce.product.v1.Product.AttributesEntry
 	1,  // 4: commerce.product.v1.Product.status:type_name -> commerce.product.v1.Product.Status
-	54, // 5: commerce.product.v1.Product.create_time:type_name -> google.protobuf.Timestamp
-	54, // 6: commerce.product.v1.Product.update_time:type_name -> google.protobuf.Timestamp
+	56, // 5: commerce.product.v1.Product.create_time:type_name -> google.protobuf.Timestamp
+	56, // 6: commerce.product.v1.Product.update_time:type_name -> google.protobuf.Timestamp
 	6,  // 7: commerce.product.v1.Category.children:type_name -> commerce.product.v1.Category
 	2,  // 8: commerce.product.v1.StockEntry.kind:type_name -> commerce.product.v1.StockEntry.Kind
-	54, // 9: commerce.product.v1.StockEntry.create_time:type_name -> google.protobuf.Timestamp
-	50, // 10: commerce.product.v1.Facet.values:type_name -> commerce.product.v1.Facet.Value
+	56, // 9: commerce.product.v1.StockEntry.create_time:type_name -> google.protobuf.Timestamp
+	52, // 10: commerce.product.v1.Facet.values:type_name -> commerce.product.v1.Facet.Value
 	1,  // 11: commerce.product.v1.ListProductsRequest.status:type_name -> commerce.product.v1.Product.Status
 	3,  // 12: commerce.product.v1.ListProductsResponse.products:type_name -> commerce.product.v1.Product
 	8,  // 13: commerce.product.v1.ListProductsResponse.facets:type_name -> commerce.product.v1.Facet
@@ -3433,9 +3531,9 @@ var file_commerce_product_v1_product_proto_depIdxs = []int32{
 	3,  // 16: commerce.product.v1.CreateProductRequest.product:type_name -> commerce.product.v1.Product
 	3,  // 17: commerce.product.v1.CreateProductResponse.product:type_name -> commerce.product.v1.Product
 	3,  // 18: commerce.product.v1.UpdateProductRequest.product:type_name -> commerce.product.v1.Product
-	55, // 19: commerce.product.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
+	57, // 19: commerce.product.v1.UpdateProductRequest.update_mask:type_name -> google.protobuf.FieldMask
 	3,  // 20: commerce.product.v1.UpdateProductResponse.product:type_name -> commerce.product.v1.Product
-	56, // 21: commerce.product.v1.AddProductImageRequest.image:type_name -> google.api.HttpBody
+	58, // 21: commerce.product.v1.AddProductImageRequest.image:type_name -> google.api.HttpBody
 	5,  // 22: commerce.product.v1.AddProductImageResponse.image:type_name -> commerce.product.v1.Image
 	4,  // 23: commerce.product.v1.AdjustStockResponse.stock:type_name -> commerce.product.v1.Stock
 	7,  // 24: commerce.product.v1.ListStockEntriesResponse.entries:type_name -> commerce.product.v1.StockEntry
@@ -3443,63 +3541,66 @@ var file_commerce_product_v1_product_proto_depIdxs = []int32{
 	6,  // 26: commerce.product.v1.CreateCategoryRequest.category:type_name -> commerce.product.v1.Category
 	6,  // 27: commerce.product.v1.CreateCategoryResponse.category:type_name -> commerce.product.v1.Category
 	6,  // 28: commerce.product.v1.UpdateCategoryRequest.category:type_name -> commerce.product.v1.Category
-	55, // 29: commerce.product.v1.UpdateCategoryRequest.update_mask:type_name -> google.protobuf.FieldMask
+	57, // 29: commerce.product.v1.UpdateCategoryRequest.update_mask:type_name -> google.protobuf.FieldMask
 	6,  // 30: commerce.product.v1.UpdateCategoryResponse.category:type_name -> commerce.product.v1.Category
 	0,  // 31: commerce.product.v1.ImportProductsRequest.format:type_name -> commerce.product.v1.Format
-	51, // 32: commerce.product.v1.ImportProductsResponse.errors:type_name -> commerce.product.v1.ImportProductsResponse.RowError
+	53, // 32: commerce.product.v1.ImportProductsResponse.errors:type_name -> commerce.product.v1.ImportProductsResponse.RowError
 	0,  // 33: commerce.product.v1.ExportProductsRequest.format:type_name -> commerce.product.v1.Format
-	52, // 34: commerce.product.v1.ReserveStockRequest.lines:type_name -> commerce.product.v1.ReserveStockRequest.Line
-	54, // 35: commerce.product.v1.ReserveStockRequest.expire_time:type_name -> google.protobuf.Timestamp
+	54, // 34: commerce.product.v1.ReserveStockRequest.lines:type_name -> commerce.product.v1.ReserveStockRequest.Line
+	56, // 35: commerce.product.v1.ReserveStockRequest.expire_time:type_name -> google.protobuf.Timestamp
 	42, // 36: commerce.product.v1.ReserveStockResponse.products:type_name -> commerce.product.v1.ReservedProduct
-	54, // 37: commerce.product.v1.ReserveStockResponse.expire_time:type_name -> google.protobuf.Timestamp
-	53, // 38: commerce.product.v1.ReservedProduct.unit_price:type_name -> commerce.type.v1.Money
-	54, // 39: commerce.product.v1.ExtendReservationRequest.expire_time:type_name -> google.protobuf.Timestamp
-	54, // 40: commerce.product.v1.ExtendReservationResponse.expire_time:type_name -> google.protobuf.Timestamp
-	9,  // 41: commerce.product.v1.ProductService.ListProducts:input_type -> commerce.product.v1.ListProductsRequest
-	11, // 42: commerce.product.v1.ProductService.GetProduct:input_type -> commerce.product.v1.GetProductRequest
-	13, // 43: commerce.product.v1.ProductService.GetProductBySlug:input_type -> commerce.product.v1.GetProductBySlugRequest
-	15, // 44: commerce.product.v1.ProductService.CreateProduct:input_type -> commerce.product.v1.CreateProductRequest
-	17, // 45: commerce.product.v1.ProductService.UpdateProduct:input_type -> commerce.product.v1.UpdateProductRequest
-	19, // 46: commerce.product.v1.ProductService.DeleteProduct:input_type -> commerce.product.v1.DeleteProductRequest
-	21, // 47: commerce.product.v1.ProductService.AddProductImage:input_type -> commerce.product.v1.AddProductImageRequest
-	23, // 48: commerce.product.v1.ProductService.DeleteProductImage:input_type -> commerce.product.v1.DeleteProductImageRequest
-	25, // 49: commerce.product.v1.ProductService.AdjustStock:input_type -> commerce.product.v1.AdjustStockRequest
-	27, // 50: commerce.product.v1.ProductService.ListStockEntries:input_type -> commerce.product.v1.ListStockEntriesRequest
-	29, // 51: commerce.product.v1.ProductService.ListCategories:input_type -> commerce.product.v1.ListCategoriesRequest
-	31, // 52: commerce.product.v1.ProductService.CreateCategory:input_type -> commerce.product.v1.CreateCategoryRequest
-	33, // 53: commerce.product.v1.ProductService.UpdateCategory:input_type -> commerce.product.v1.UpdateCategoryRequest
-	35, // 54: commerce.product.v1.ProductService.DeleteCategory:input_type -> commerce.product.v1.DeleteCategoryRequest
-	37, // 55: commerce.product.v1.ProductService.ImportProducts:input_type -> commerce.product.v1.ImportProductsRequest
-	39, // 56: commerce.product.v1.ProductService.ExportProducts:input_type -> commerce.product.v1.ExportProductsRequest
-	40, // 57: commerce.product.v1.StockService.ReserveStock:input_type -> commerce.product.v1.ReserveStockRequest
-	43, // 58: commerce.product.v1.StockService.ExtendReservation:input_type -> commerce.product.v1.ExtendReservationRequest
-	45, // 59: commerce.product.v1.StockService.CommitReservation:input_type -> commerce.product.v1.CommitReservationRequest
-	47, // 60: commerce.product.v1.StockService.ReleaseReservation:input_type -> commerce.product.v1.ReleaseReservationRequest
-	10, // 61: commerce.product.v1.ProductService.ListProducts:output_type -> commerce.product.v1.ListProductsResponse
-	12, // 62: commerce.product.v1.ProductService.GetProduct:output_type -> commerce.product.v1.GetProductResponse
-	14, // 63: commerce.product.v1.ProductService.GetProductBySlug:output_type -> commerce.product.v1.GetProductBySlugResponse
-	16, // 64: commerce.product.v1.ProductService.CreateProduct:output_type -> commerce.product.v1.CreateProductResponse
-	18, // 65: commerce.product.v1.ProductService.UpdateProduct:output_type -> commerce.product.v1.UpdateProductResponse
-	20, // 66: commerce.product.v1.ProductService.DeleteProduct:output_type -> commerce.product.v1.DeleteProductResponse
-	22, // 67: commerce.product.v1.ProductService.AddProductImage:output_type -> commerce.product.v1.AddProductImageResponse
-	24, // 68: commerce.product.v1.ProductService.DeleteProductImage:output_type -> commerce.product.v1.DeleteProductImageResponse
-	26, // 69: commerce.product.v1.ProductService.AdjustStock:output_type -> commerce.product.v1.AdjustStockResponse
-	28, // 70: commerce.product.v1.ProductService.ListStockEntries:output_type -> commerce.product.v1.ListStockEntriesResponse
-	30, // 71: commerce.product.v1.ProductService.ListCategories:output_type -> commerce.product.v1.ListCategoriesResponse
-	32, // 72: commerce.product.v1.ProductService.CreateCategory:output_type -> commerce.product.v1.CreateCategoryResponse
-	34, // 73: commerce.product.v1.ProductService.UpdateCategory:output_type -> commerce.product.v1.UpdateCategoryResponse
-	36, // 74: commerce.product.v1.ProductService.DeleteCategory:output_type -> commerce.product.v1.DeleteCategoryResponse
-	38, // 75: commerce.product.v1.ProductService.ImportProducts:output_type -> commerce.product.v1.ImportProductsResponse
-	56, // 76: commerce.product.v1.ProductService.ExportProducts:output_type -> google.api.HttpBody
-	41, // 77: commerce.product.v1.StockService.ReserveStock:output_type -> commerce.product.v1.ReserveStockResponse
-	44, // 78: commerce.product.v1.StockService.ExtendReservation:output_type -> commerce.product.v1.ExtendReservationResponse
-	46, // 79: commerce.product.v1.StockService.CommitReservation:output_type -> commerce.product.v1.CommitReservationResponse
-	48, // 80: commerce.product.v1.StockService.ReleaseReservation:output_type -> commerce.product.v1.ReleaseReservationResponse
-	61, // [61:81] is the sub-list for method output_type
-	41, // [41:61] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	56, // 37: commerce.product.v1.ReserveStockResponse.expire_time:type_name -> google.protobuf.Timestamp
+	55, // 38: commerce.product.v1.ReservedProduct.unit_price:type_name -> commerce.type.v1.Money
+	56, // 39: commerce.product.v1.ExtendReservationRequest.expire_time:type_name -> google.protobuf.Timestamp
+	56, // 40: commerce.product.v1.ExtendReservationResponse.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 41: commerce.product.v1.BatchGetProductsResponse.products:type_name -> commerce.product.v1.Product
+	9,  // 42: commerce.product.v1.ProductService.ListProducts:input_type -> commerce.product.v1.ListProductsRequest
+	11, // 43: commerce.product.v1.ProductService.GetProduct:input_type -> commerce.product.v1.GetProductRequest
+	13, // 44: commerce.product.v1.ProductService.GetProductBySlug:input_type -> commerce.product.v1.GetProductBySlugRequest
+	15, // 45: commerce.product.v1.ProductService.CreateProduct:input_type -> commerce.product.v1.CreateProductRequest
+	17, // 46: commerce.product.v1.ProductService.UpdateProduct:input_type -> commerce.product.v1.UpdateProductRequest
+	19, // 47: commerce.product.v1.ProductService.DeleteProduct:input_type -> commerce.product.v1.DeleteProductRequest
+	21, // 48: commerce.product.v1.ProductService.AddProductImage:input_type -> commerce.product.v1.AddProductImageRequest
+	23, // 49: commerce.product.v1.ProductService.DeleteProductImage:input_type -> commerce.product.v1.DeleteProductImageRequest
+	25, // 50: commerce.product.v1.ProductService.AdjustStock:input_type -> commerce.product.v1.AdjustStockRequest
+	27, // 51: commerce.product.v1.ProductService.ListStockEntries:input_type -> commerce.product.v1.ListStockEntriesRequest
+	29, // 52: commerce.product.v1.ProductService.ListCategories:input_type -> commerce.product.v1.ListCategoriesRequest
+	31, // 53: commerce.product.v1.ProductService.CreateCategory:input_type -> commerce.product.v1.CreateCategoryRequest
+	33, // 54: commerce.product.v1.ProductService.UpdateCategory:input_type -> commerce.product.v1.UpdateCategoryRequest
+	35, // 55: commerce.product.v1.ProductService.DeleteCategory:input_type -> commerce.product.v1.DeleteCategoryRequest
+	37, // 56: commerce.product.v1.ProductService.ImportProducts:input_type -> commerce.product.v1.ImportProductsRequest
+	39, // 57: commerce.product.v1.ProductService.ExportProducts:input_type -> commerce.product.v1.ExportProductsRequest
+	40, // 58: commerce.product.v1.StockService.ReserveStock:input_type -> commerce.product.v1.ReserveStockRequest
+	43, // 59: commerce.product.v1.StockService.ExtendReservation:input_type -> commerce.product.v1.ExtendReservationRequest
+	45, // 60: commerce.product.v1.StockService.CommitReservation:input_type -> commerce.product.v1.CommitReservationRequest
+	47, // 61: commerce.product.v1.StockService.ReleaseReservation:input_type -> commerce.product.v1.ReleaseReservationRequest
+	49, // 62: commerce.product.v1.StockService.BatchGetProducts:input_type -> commerce.product.v1.BatchGetProductsRequest
+	10, // 63: commerce.product.v1.ProductService.ListProducts:output_type -> commerce.product.v1.ListProductsResponse
+	12, // 64: commerce.product.v1.ProductService.GetProduct:output_type -> commerce.product.v1.GetProductResponse
+	14, // 65: commerce.product.v1.ProductService.GetProductBySlug:output_type -> commerce.product.v1.GetProductBySlugResponse
+	16, // 66: commerce.product.v1.ProductService.CreateProduct:output_type -> commerce.product.v1.CreateProductResponse
+	18, // 67: commerce.product.v1.ProductService.UpdateProduct:output_type -> commerce.product.v1.UpdateProductResponse
+	20, // 68: commerce.product.v1.ProductService.DeleteProduct:output_type -> commerce.product.v1.DeleteProductResponse
+	22, // 69: commerce.product.v1.ProductService.AddProductImage:output_type -> commerce.product.v1.AddProductImageResponse
+	24, // 70: commerce.product.v1.ProductService.DeleteProductImage:output_type -> commerce.product.v1.DeleteProductImageResponse
+	26, // 71: commerce.product.v1.ProductService.AdjustStock:output_type -> commerce.product.v1.AdjustStockResponse
+	28, // 72: commerce.product.v1.ProductService.ListStockEntries:output_type -> commerce.product.v1.ListStockEntriesResponse
+	30, // 73: commerce.product.v1.ProductService.ListCategories:output_type -> commerce.product.v1.ListCategoriesResponse
+	32, // 74: commerce.product.v1.ProductService.CreateCategory:output_type -> commerce.product.v1.CreateCategoryResponse
+	34, // 75: commerce.product.v1.ProductService.UpdateCategory:output_type -> commerce.product.v1.UpdateCategoryResponse
+	36, // 76: commerce.product.v1.ProductService.DeleteCategory:output_type -> commerce.product.v1.DeleteCategoryResponse
+	38, // 77: commerce.product.v1.ProductService.ImportProducts:output_type -> commerce.product.v1.ImportProductsResponse
+	58, // 78: commerce.product.v1.ProductService.ExportProducts:output_type -> google.api.HttpBody
+	41, // 79: commerce.product.v1.StockService.ReserveStock:output_type -> commerce.product.v1.ReserveStockResponse
+	44, // 80: commerce.product.v1.StockService.ExtendReservation:output_type -> commerce.product.v1.ExtendReservationResponse
+	46, // 81: commerce.product.v1.StockService.CommitReservation:output_type -> commerce.product.v1.CommitReservationResponse
+	48, // 82: commerce.product.v1.StockService.ReleaseReservation:output_type -> commerce.product.v1.ReleaseReservationResponse
+	50, // 83: commerce.product.v1.StockService.BatchGetProducts:output_type -> commerce.product.v1.BatchGetProductsResponse
+	63, // [63:84] is the sub-list for method output_type
+	42, // [42:63] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_commerce_product_v1_product_proto_init() }
@@ -3513,7 +3614,7 @@ func file_commerce_product_v1_product_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_commerce_product_v1_product_proto_rawDesc), len(file_commerce_product_v1_product_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   50,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

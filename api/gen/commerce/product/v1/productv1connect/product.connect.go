@@ -86,6 +86,9 @@ const (
 	// StockServiceReleaseReservationProcedure is the procedure name of the StockService's
 	// ReleaseReservation RPC.
 	StockServiceReleaseReservationProcedure = "/commerce.product.v1.StockService/ReleaseReservation"
+	// StockServiceBatchGetProductsProcedure is the procedure name of the StockService's
+	// BatchGetProducts RPC.
+	StockServiceBatchGetProductsProcedure = "/commerce.product.v1.StockService/BatchGetProducts"
 )
 
 var (
@@ -733,6 +736,14 @@ var (
 			Procedure:  StockServiceReleaseReservationProcedure,
 		}
 	})
+	stockServiceBatchGetProductsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           v1.File_commerce_product_v1_product_proto.Services().ByName("StockService").Methods().ByName("BatchGetProducts"),
+			Procedure:        StockServiceBatchGetProductsProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
 )
 
 // StockServiceClient is a client for the commerce.product.v1.StockService service.
@@ -745,6 +756,8 @@ type StockServiceClient interface {
 	CommitReservation(context.Context, *v1.CommitReservationRequest) (*v1.CommitReservationResponse, error)
 	// ReleaseReservation gives reserved or allocated goods back to the stock.
 	ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error)
+	// BatchGetProducts returns the ACTIVE products among ids in one query; the others are left out.
+	BatchGetProducts(context.Context, *v1.BatchGetProductsRequest) (*v1.BatchGetProductsResponse, error)
 }
 
 // NewStockServiceClient constructs a client for the commerce.product.v1.StockService service.
@@ -763,6 +776,8 @@ type StockServiceHandler interface {
 	CommitReservation(context.Context, *v1.CommitReservationRequest) (*v1.CommitReservationResponse, error)
 	// ReleaseReservation gives reserved or allocated goods back to the stock.
 	ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error)
+	// BatchGetProducts returns the ACTIVE products among ids in one query; the others are left out.
+	BatchGetProducts(context.Context, *v1.BatchGetProductsRequest) (*v1.BatchGetProductsResponse, error)
 }
 
 // RegisterStockServiceHandler registers svc as the commerce.product.v1.StockService implementation
@@ -774,6 +789,7 @@ func RegisterStockServiceHandler(server *connect.Server, svc StockServiceHandler
 		connect.Method{Spec: stockServiceExtendReservationSpec(), Handler: adapter.extendReservation},
 		connect.Method{Spec: stockServiceCommitReservationSpec(), Handler: adapter.commitReservation},
 		connect.Method{Spec: stockServiceReleaseReservationSpec(), Handler: adapter.releaseReservation},
+		connect.Method{Spec: stockServiceBatchGetProductsSpec(), Handler: adapter.batchGetProducts},
 	)
 }
 
@@ -794,6 +810,10 @@ func (UnimplementedStockServiceHandler) CommitReservation(context.Context, *v1.C
 
 func (UnimplementedStockServiceHandler) ReleaseReservation(context.Context, *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "commerce.product.v1.StockService.ReleaseReservation is not implemented")
+}
+
+func (UnimplementedStockServiceHandler) BatchGetProducts(context.Context, *v1.BatchGetProductsRequest) (*v1.BatchGetProductsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "commerce.product.v1.StockService.BatchGetProducts is not implemented")
 }
 
 type stockServiceClient struct {
@@ -827,6 +847,14 @@ func (c *stockServiceClient) CommitReservation(ctx context.Context, req *v1.Comm
 func (c *stockServiceClient) ReleaseReservation(ctx context.Context, req *v1.ReleaseReservationRequest) (*v1.ReleaseReservationResponse, error) {
 	var res v1.ReleaseReservationResponse
 	if err := c.client.CallUnary(ctx, stockServiceReleaseReservationSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *stockServiceClient) BatchGetProducts(ctx context.Context, req *v1.BatchGetProductsRequest) (*v1.BatchGetProductsResponse, error) {
+	var res v1.BatchGetProductsResponse
+	if err := c.client.CallUnary(ctx, stockServiceBatchGetProductsSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -876,6 +904,18 @@ func (h stockServiceHandler) releaseReservation(ctx context.Context, _ connect.S
 		return err
 	}
 	res, err := h.svc.ReleaseReservation(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h stockServiceHandler) batchGetProducts(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.BatchGetProductsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.BatchGetProducts(ctx, &req)
 	if err != nil {
 		return err
 	}
