@@ -79,7 +79,7 @@ func runTests(profile, timeout string, patterns []string) error {
 		return fmt.Errorf("go list: %w", err)
 	}
 	var counted []string
-	for _, name := range strings.Fields(string(listed)) {
+	for name := range strings.FieldsSeq(string(listed)) {
 		if !excluded.MatchString(name) && !generatedOnly(strings.TrimPrefix(name, module+"/")) {
 			counted = append(counted, name)
 		}

@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,9 +121,7 @@ func merge(dir string) (object, error) {
 				target[verb] = operation
 			}
 		}
-		for schema, definition := range fragment.Components.Schemas {
-			schemas[schema] = definition
-		}
+		maps.Copy(schemas, fragment.Components.Schemas)
 		tags = append(tags, fragment.Tags...)
 		return nil
 	})
