@@ -57,6 +57,12 @@ func NewAt(at time.Time, subject string, payload proto.Message) Event {
 	return Event{ID: uuid.Must(uuid.NewV7()), Type: kind, Subject: subject, Time: at.UTC(), Payload: payload}
 }
 
+// Opaque returns an event to be passed on as it is, without decoding its JSON.
+// Its Payload, Time and TraceID stay empty.
+func Opaque(id uuid.UUID, kind, subject string, data []byte) Event {
+	return Event{ID: id, Type: kind, Subject: subject, raw: data}
+}
+
 // WithTraceID returns a copy that carries the trace id.
 func (e Event) WithTraceID(id string) Event {
 	e.TraceID, e.raw = id, nil
