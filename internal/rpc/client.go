@@ -33,12 +33,15 @@ const (
 
 // ClientOptions configure a client.
 type ClientOptions struct {
-	// Name of the calling component, such as "order". The target sees it as Identity.Service.
-	Name string
+	// Caller is the calling component, such as "order". The target sees it as Identity.Service.
+	Caller string
 	// Target is the called component, such as "product", for errors and the circuit breaker.
 	Target string
-	// Signer signs the identity for a target in another process. Nil means the
-	// target runs in this process and reads the identity from the context.
+	// Remote is true when the target runs in another process. Then the identity
+	// travels signed and a circuit breaker watches the target; in one process
+	// the target reads the identity from the context.
+	Remote bool
+	// Signer signs the identity. A remote client without one fails every call.
 	Signer *identity.Signer
 	// Deadline ends calls whose caller set none; 0 means 10 seconds.
 	Deadline time.Duration
@@ -53,7 +56,7 @@ func NewClient(transport connect.Transport, options ClientOptions) *connect.Clie
 	if c.options.Deadline <= 0 {
 		c.options.Deadline = defaultDeadline
 	}
-	if options.Signer != nil {
+	if options.Remote {
 		c.breaker = newBreaker(options.Target)
 	}
 	return connect.NewClient(transport, c.intercept)
@@ -65,8 +68,11 @@ type client struct {
 	breaker *gobreaker.CircuitBreaker[struct{}]
 }
 
-// errUnreachable marks a failure to get an answer, which is what counts against the target.
-var errUnreachable = errors.New("target not reached")
+var (
+	// errUnreachable marks a failure to get an answer, which is what counts against the target.
+	errUnreachable = errors.New("target not reached")
+	errNoSigner    = errors.New("rpc: a remote client needs a signer")
+)
 
 func newBreaker(target string) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
@@ -99,15 +105,18 @@ func (c *client) intercept(next connect.ClientFunc) connect.ClientFunc {
 // reads the context; over the network it reads the headers.
 func (c *client) introduce(ctx context.Context) (context.Context, error) {
 	id := identity.From(ctx)
-	id.Service = c.options.Name
+	id.Service = c.options.Caller
 	ctx = identity.With(ctx, id)
 	request := telemetry.RequestID(ctx)
 	if request == "" {
 		request = telemetry.NewRequestID()
 		ctx = telemetry.WithRequestID(ctx, request)
 	}
-	if c.options.Signer == nil {
+	if !c.options.Remote {
 		return ctx, nil
+	}
+	if c.options.Signer == nil {
+		return nil, fault.New(fault.KindInternal, "", internalText).WithCause(errNoSigner)
 	}
 	token, err := c.options.Signer.Sign(id)
 	if err != nil {

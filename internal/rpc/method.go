@@ -34,7 +34,7 @@ type method struct {
 func newMethod(spec connect.Spec, m metrics) *method {
 	service, call := splitProcedure(spec.Procedure)
 	result := &method{
-		spec: spec, name: service + "/" + call, component: Component(spec.Procedure),
+		spec: spec, name: service + "/" + call, component: ComponentOf(spec.Procedure),
 		short: service[strings.LastIndexByte(service, '.')+1:] + "/" + call,
 		open:  strings.HasPrefix(service, "grpc."),
 		attributes: []attribute.KeyValue{
@@ -59,9 +59,9 @@ func (m *method) request() protoreflect.MessageDescriptor {
 	return m.descriptor.Input()
 }
 
-// Component returns the name of the component that owns a procedure: "order"
+// ComponentOf returns the name of the component that owns a procedure: "order"
 // for "/commerce.order.v1.OrderService/PlaceOrder".
-func Component(procedure string) string {
+func ComponentOf(procedure string) string {
 	service, _ := splitProcedure(procedure)
 	parts := strings.Split(service, ".")
 	if len(parts) < 2 {

@@ -22,8 +22,8 @@ import (
 // defaultTimeout ends calls whose client set no deadline.
 const defaultTimeout = 30 * time.Second
 
-// Options configure a server.
-type Options struct {
+// ServerOptions configure a server.
+type ServerOptions struct {
 	// Logger takes one line a call; nil means slog.Default().
 	Logger *slog.Logger
 	// Registry takes the metrics; nil means none are exported.
@@ -43,7 +43,7 @@ type Options struct {
 
 // NewServer returns a server on which every call is observed, identified,
 // authorised and validated before its handler runs.
-func NewServer(options Options) *connect.Server {
+func NewServer(options ServerOptions) *connect.Server {
 	s := &server{
 		logger: options.Logger, metrics: newMetrics(options.Registry), tracer: newTracer(options.TracerProvider),
 		signer: options.Signer, allowAnonymous: options.AllowAnonymous, timeout: options.Timeout,

@@ -2,24 +2,21 @@ package telemetry
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 )
 
 // NewLogger returns a logger that writes JSON lines to w and adds requestId
 // and traceId from the context of each line. Level is "debug", "info", "warn"
-// or "error".
-func NewLogger(w io.Writer, level string) (*slog.Logger, error) {
+// or "error"; anything else counts as "info", so that a typo hides no error.
+func NewLogger(w io.Writer, level string) *slog.Logger {
 	var threshold slog.Level
-	if err := threshold.UnmarshalText([]byte(strings.ToUpper(level))); err != nil {
-		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	if err := threshold.UnmarshalText([]byte(level)); err != nil {
+		threshold = slog.LevelInfo
 	}
-	options := &slog.HandlerOptions{Level: threshold}
-	return slog.New(contextHandler{slog.NewJSONHandler(w, options)}), nil
+	return slog.New(contextHandler{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: threshold})})
 }
 
 // Attrs returns what the context tells about its request: requestId and traceId.
