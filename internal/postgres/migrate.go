@@ -49,7 +49,7 @@ func Migrate(ctx context.Context, adminURL, component string, sets ...MigrationS
 	if err := checkName(component); err != nil {
 		return err
 	}
-	db, err := openOwner(adminURL, component)
+	db, err := OpenOwner(adminURL, component)
 	if err != nil {
 		return fmt.Errorf("postgres: migrate %s: %w", component, err)
 	}
@@ -67,7 +67,9 @@ func Migrate(ctx context.Context, adminURL, component string, sets ...MigrationS
 	return nil
 }
 
-func openOwner(adminURL, component string) (*sql.DB, error) {
+// OpenOwner answers a handle whose sessions act as the owner of the component's schema, as migrations do. Nothing else
+// at run time should. It does not connect yet.
+func OpenOwner(adminURL, component string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(adminURL)
 	if err != nil {
 		return nil, err
