@@ -42,6 +42,8 @@ func (s Schema) sets() []postgres.MigrationSet {
 type Database struct {
 	name string
 	base string // URL of the server's maintenance database
+
+	schemas []Schema
 }
 
 // AdminURL is the superuser's URL of the database.
@@ -110,7 +112,7 @@ func NewDatabase(t testing.TB, schemas ...Schema) *Database {
 	if err != nil {
 		t.Fatalf("prepare test database: %v", err)
 	}
-	database := &Database{name: fmt.Sprintf("test_%d", serial.Add(1)), base: base}
+	database := &Database{name: fmt.Sprintf("test_%d", serial.Add(1)), base: base, schemas: schemas}
 	statements := []string{
 		"CREATE DATABASE " + database.name + " TEMPLATE " + from,
 		// Rights on a database are not copied with it.

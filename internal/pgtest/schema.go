@@ -14,8 +14,9 @@ import (
 // migrations may have beyond Ent.
 func AssertSchemaMatches(t testing.TB, db *postgres.DB, tables []*schema.Table) {
 	t.Helper()
-	scratch := NewDatabase(t, Schema{Component: db.Schema(), Plain: true})
-	migrated, err := postgres.OpenOwner(Of(t, db).AdminURL(), db.Schema())
+	of := Of(t, db)
+	scratch := NewDatabase(t, of.schemas...)
+	migrated, err := postgres.OpenOwner(of.AdminURL(), db.Schema())
 	if err != nil {
 		t.Fatal(err)
 	}

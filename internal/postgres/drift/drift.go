@@ -27,12 +27,15 @@ import (
 const Marker = "unmanaged"
 
 // Plan answers the statements that bring the component's schema in migrated to what tables describe; there are none
-// when they agree. Both handles act as the schema's owner (postgres.OpenOwner); the schema of scratch is empty and is
-// filled with what Ent would make.
+// when they agree. Both handles act as the schema's owner (postgres.OpenOwner) in databases with the same migrations; the
+// component's tables in scratch are replaced by what Ent would make, and what its defaults call stays.
 func Plan(ctx context.Context, migrated, scratch *sql.DB, component string, tables []*schema.Table) (*migrate.Plan, error) {
 	maker, err := schema.NewMigrate(entsql.OpenDB(dialect.Postgres, scratch))
 	if err != nil {
 		return nil, fmt.Errorf("drift: %w", err)
+	}
+	if err := dropTables(ctx, scratch); err != nil {
+		return nil, fmt.Errorf("drift: clear the scratch schema: %w", err)
 	}
 	if err := maker.Create(ctx, tables...); err != nil {
 		return nil, fmt.Errorf("drift: make the tables of Ent: %w", err)
@@ -50,6 +53,9 @@ func Plan(ctx context.Context, migrated, scratch *sql.DB, component string, tabl
 		return nil, fmt.Errorf("drift: compare: %w", err)
 	}
 	changes = relevant(changes)
+	if err := identities(changes); err != nil {
+		return nil, err
+	}
 	if len(changes) == 0 {
 		return &migrate.Plan{}, nil
 	}
@@ -64,6 +70,19 @@ func Plan(ctx context.Context, migrated, scratch *sql.DB, component string, tabl
 	return plan, nil
 }
 
+// dropTables keeps functions, types and free sequences, which tables of Ent may use and Ent does not make.
+func dropTables(ctx context.Context, scratch *sql.DB) error {
+	_, err := scratch.ExecContext(ctx, `DO $$
+		DECLARE name text;
+		BEGIN
+			FOR name IN SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+			LOOP
+				EXECUTE format('DROP TABLE IF EXISTS %I CASCADE', name);
+			END LOOP;
+		END $$`)
+	return err
+}
+
 func inspect(ctx context.Context, db *sql.DB, component string) (migrate.Driver, *atlas.Schema, error) {
 	driver, err := postgres.Open(db)
 	if err != nil {
@@ -75,6 +94,23 @@ func inspect(ctx context.Context, db *sql.DB, component string) (migrate.Driver,
 		Exclude: []string{"outbox", "inbox", "idempotency_key", "audit_log", "river_*", "goose_*"},
 	})
 	return driver, found, err
+}
+
+// identities refuses what has no statement that could be undone: a column that became or ceased to be an identity.
+func identities(changes []atlas.Change) error {
+	for _, change := range changes {
+		table, ok := change.(*atlas.ModifyTable)
+		if !ok {
+			continue
+		}
+		for _, change := range table.Changes {
+			if column, ok := change.(*atlas.ModifyColumn); ok && column.Change.Is(atlas.ChangeAttr) {
+				return fmt.Errorf("drift: %s.%s is an identity column on one side only: where callers give the id, annotate "+
+					"the field with entsql.Incremental(false); else write the migration by hand", table.T.Name, column.To.Name)
+			}
+		}
+	}
+	return nil
 }
 
 func relevant(changes []atlas.Change) []atlas.Change {
