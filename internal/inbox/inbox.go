@@ -1,0 +1,42 @@
+// Package inbox makes a subscriber act once on an event that may arrive twice:
+// the event's id is written in the transaction of its effect, so both happen or
+// neither does.
+package inbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/commercestack/commercestack/internal/postgres"
+)
+
+// Retention is how long ids are remembered. It is longer than any bus keeps
+// events for replay, so nothing is done twice.
+const Retention = 30 * 24 * time.Hour
+
+// Once reports whether the subscriber sees the event for the first time, and
+// remembers it when tx commits. While another transaction handles the same
+// event it waits for its outcome. eventID is a UUID.
+func Once(ctx context.Context, tx *postgres.Tx, subscriber, eventID string) (bool, error) {
+	result, err := tx.ExecContext(ctx,
+		"INSERT INTO inbox (subscriber, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", subscriber, eventID)
+	if err != nil {
+		return false, fmt.Errorf("inbox: %w", err)
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// Forget makes the subscriber see events again that it took in at or after
+// since, so that a replay has an effect. It returns how many.
+func Forget(ctx context.Context, db *postgres.DB, subscriber string, since time.Time) (int, error) {
+	tag, err := db.Pool().Exec(ctx, "DELETE FROM inbox WHERE subscriber = $1 AND create_time >= $2", subscriber, since)
+	return int(tag.RowsAffected()), postgres.Fault(err)
+}
+
+// Purge drops ids older than Retention and returns how many.
+func Purge(ctx context.Context, db *postgres.DB) (int, error) {
+	tag, err := db.Pool().Exec(ctx, "DELETE FROM inbox WHERE create_time < now() - $1::interval", Retention)
+	return int(tag.RowsAffected()), postgres.Fault(err)
+}
