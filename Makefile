@@ -80,6 +80,16 @@ migration: ## Write the migration for a schema change: COMPONENT=order NAME=add_
 	@hack/debian.sh postgres
 	@go run ./hack/migratediff $(COMPONENT) $(NAME)
 
+.PHONY: migration-hash
+migration-hash: ## Accept a hand-written migration: COMPONENT=order.
+	@[[ -n "$(COMPONENT)" ]] || { echo "usage: make migration-hash COMPONENT=order" >&2; exit 2; }
+	@go run ./hack/migratediff --hash $(COMPONENT)
+
+.PHONY: check-migrations
+check-migrations: ## Fail when the migrations do not produce the Ent schemas.
+	@hack/debian.sh postgres
+	@go run ./hack/migratediff --check $(COMPONENT)
+
 ##@ Check
 
 .PHONY: test
