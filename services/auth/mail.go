@@ -74,7 +74,7 @@ type mailContent struct {
 	PasswordHash string `json:"passwordHash,omitempty"`
 }
 
-func mailPurpose(id uuid.UUID) string { return "auth/mail/" + id.String() }
+func mailPurpose(id uuid.UUID) []byte { return []byte("auth/mail/" + id.String()) }
 
 func (s *Service) newMailRequest(purpose Purpose, content mailContent) (MailRequest, error) {
 	request := MailRequest{ID: uuid.Must(uuid.NewV7()), Purpose: purpose, CreateTime: s.now()}

@@ -137,4 +137,4 @@ func (s *Service) revokeFamily(ctx context.Context, tx Tx, session Session) ([]u
 }
 
 // successorPurpose binds a sealed successor to the token it succeeds.
-func successorPurpose(hash []byte) string { return fmt.Sprintf("auth/refresh/%x", hash) }
+func successorPurpose(hash []byte) []byte { return fmt.Appendf(nil, "auth/refresh/%x", hash) }

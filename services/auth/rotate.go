@@ -72,7 +72,7 @@ func (s *Service) newKey(state KeyState, now time.Time) (SigningKey, error) {
 	return SigningKey{ID: id, State: state, StateTime: now, Public: public, PrivateSealed: sealed, CreateTime: now}, nil
 }
 
-func keyPurpose(id string) string { return "auth/signing-key/" + id }
+func keyPurpose(id string) []byte { return []byte("auth/signing-key/" + id) }
 
 // signingKey returns the key that signs, making the first one when there is none.
 func (s *Service) signingKey(ctx context.Context) (SigningKey, error) {

@@ -75,9 +75,9 @@ type AccessTokens interface {
 // Sealer encrypts what must be read back, bound to the purpose it was sealed for.
 type Sealer interface {
 	// Seal encrypts the plaintext.
-	Seal(plaintext []byte, purpose string) ([]byte, error)
+	Seal(plaintext, purpose []byte) ([]byte, error)
 	// Open decrypts what Seal returned for the same purpose.
-	Open(sealed []byte, purpose string) ([]byte, error)
+	Open(sealed, purpose []byte) ([]byte, error)
 }
 
 // Revocations tells every verifier which sessions ended.

@@ -38,6 +38,25 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{AccountColumns[8], AccountColumns[0]},
 			},
+			{
+				Name:    "account_email_search",
+				Unique:  false,
+				Columns: []*schema.Column{AccountColumns[1]},
+				Annotation: &entsql.IndexAnnotation{
+					OpClass: "gin_trgm_ops",
+					Types: map[string]string{
+						"postgres": "GIN",
+					},
+				},
+			},
+			{
+				Name:    "account_admins",
+				Unique:  false,
+				Columns: []*schema.Column{AccountColumns[6]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "roles @> '[\"admin\"]'",
+				},
+			},
 		},
 	}
 	// OneTimeTokenColumns holds the columns for the "one_time_token" table.

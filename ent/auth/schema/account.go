@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"entgo.io/ent"
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
@@ -59,5 +60,10 @@ func (Account) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("email").Unique(),
 		index.Fields("create_time", "id"),
+		// Finding part of an address, and the few administrators, must not read every account.
+		index.Fields("email").StorageKey("account_email_search").
+			Annotations(entsql.IndexTypes(map[string]string{dialect.Postgres: "GIN"}), entsql.OpClass("gin_trgm_ops")),
+		index.Fields("disabled").StorageKey("account_admins").
+			Annotations(entsql.IndexWhere(`roles @> '["admin"]'`)),
 	}
 }
