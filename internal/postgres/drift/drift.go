@@ -106,7 +106,7 @@ func identities(changes []atlas.Change) error {
 		for _, change := range table.Changes {
 			if column, ok := change.(*atlas.ModifyColumn); ok && column.Change.Is(atlas.ChangeAttr) {
 				return fmt.Errorf("drift: %s.%s is an identity column on one side only: where callers give the id, annotate "+
-					"the field with entsql.Incremental(false); else write the migration by hand", table.T.Name, column.To.Name)
+					"the field with entsql.Annotation{Incremental: new(false)}; else write the migration by hand", table.T.Name, column.To.Name)
 			}
 		}
 	}
