@@ -1,0 +1,40 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// fileSettings take a file by design; their content is not a value.
+var fileSettings = []string{"COMMERCE_IDENTITY_KEYS_FILE", "COMMERCE_ENCRYPTION_KEYS_FILE", "COMMERCE_ADMIN_PASSWORD_FILE"}
+
+// readSecretFiles lets every setting COMMERCE_X come from the file that
+// COMMERCE_X_FILE names, the way container platforms hand over secrets: the
+// value is then in nobody's process listing, image or compose file. An empty
+// file leaves the setting unset; giving both is a mistake that is reported.
+func readSecretFiles(environ []string) error {
+	for _, entry := range environ {
+		variable, path, _ := strings.Cut(entry, "=")
+		name, ok := strings.CutSuffix(variable, "_FILE")
+		if !ok || path == "" || !strings.HasPrefix(variable, "COMMERCE_") || slices.Contains(fileSettings, variable) {
+			continue
+		}
+		if os.Getenv(name) != "" {
+			return fmt.Errorf("both %s and %s are set: choose one", name, variable)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", variable, err)
+		}
+		value := trimLine(string(content))
+		if value == "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("%s: the file's content cannot be a setting", variable)
+		}
+	}
+	return nil
+}
