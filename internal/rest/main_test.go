@@ -29,3 +29,5 @@ func (b *syncBuffer) String() string {
 	defer b.mutex.Unlock()
 	return b.buffer.String()
 }
+
+func body(text string) *bytes.Reader { return bytes.NewReader([]byte(text)) }

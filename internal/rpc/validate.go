@@ -137,8 +137,9 @@ func fieldPath(message protoreflect.MessageDescriptor, path *validate.FieldPath)
 }
 
 // scalar spells a value for people; messages, lists and bytes are not echoed.
+// An element of a list comes without its field.
 func scalar(field protoreflect.FieldDescriptor, value protoreflect.Value) string {
-	if !value.IsValid() || field == nil {
+	if !value.IsValid() {
 		return ""
 	}
 	switch value := value.Interface().(type) {
@@ -147,7 +148,7 @@ func scalar(field protoreflect.FieldDescriptor, value protoreflect.Value) string
 	case bool, int32, int64, uint32, uint64, float32, float64:
 		return fmt.Sprint(value)
 	case protoreflect.EnumNumber:
-		if field.Enum() != nil {
+		if field != nil && field.Enum() != nil {
 			if known := field.Enum().Values().ByNumber(value); known != nil {
 				return string(known.Name())
 			}
