@@ -189,8 +189,18 @@ func (s *Server) waitReady(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Something else on the port may take the connection and never answer.
+	connectCtx, stopConnecting := context.WithCancel(ctx)
+	defer stopConnecting()
+	go func() {
+		select {
+		case <-s.done:
+			stopConnecting()
+		case <-connectCtx.Done():
+		}
+	}()
 	for {
-		conn, err := pgx.ConnectConfig(ctx, config)
+		conn, err := pgx.ConnectConfig(connectCtx, config)
 		if err == nil {
 			return conn.Close(ctx)
 		}
@@ -198,7 +208,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 		case <-s.done:
 			return fmt.Errorf("the server ended while it started (%w); it said:\n%s", s.exit, s.log.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("the server did not answer in time: %w; it said:\n%s", err, s.log.tail())
+			return fmt.Errorf("the server did not answer in time: %w; it said:\n%s", errors.Join(ctx.Err(), err), s.log.tail())
 		case <-time.After(readyPoll):
 		}
 	}

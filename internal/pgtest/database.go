@@ -114,7 +114,7 @@ func NewDatabase(t testing.TB, schemas ...Schema) *Database {
 	}
 	database := &Database{name: fmt.Sprintf("test_%d", serial.Add(1)), base: base, schemas: schemas}
 	statements := []string{
-		"CREATE DATABASE " + database.name + " TEMPLATE " + from,
+		"CREATE DATABASE " + database.name + " TEMPLATE " + from + " STRATEGY file_copy",
 		// Rights on a database are not copied with it.
 		"REVOKE ALL ON DATABASE " + database.name + " FROM PUBLIC",
 		"GRANT CONNECT ON DATABASE " + database.name + " TO " + postgres.GroupRole,
