@@ -1,7 +1,7 @@
 // Composecheck reads what `docker compose config --format json` prints and
 // checks what the format's own rules cannot: that every component of the
 // program has a container, that nothing but the gateway and the mail catcher is
-// published, and that secrets arrive as files.
+// published, that secrets arrive as files, and that every setting exists.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,10 +40,19 @@ type secret struct {
 var published = []string{"gateway", "mail"}
 
 // sensitive are names whose value must not stand in the environment.
-var sensitive = regexp.MustCompile(`(PASSWORD|SECRET|KEYS?|TOKEN|DATABASE_URL|ADMIN_URL)$`)
+var sensitive = regexp.MustCompile(`(PASSWORD|SECRET|KEYS?|TOKEN|DATABASE_URL|DATABASE_ADMIN_URL)$`)
+
+// ours are the variables that the program reads; others belong to the images.
+var ours = regexp.MustCompile(`^(COMMERCE|STRIPE|SENDGRID)_`)
 
 func main() {
-	problems, err := check(os.Stdin, app.ComponentNames())
+	components := app.ComponentNames()
+	known, err := settings(components)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "composecheck:", err)
+		os.Exit(1)
+	}
+	problems, err := check(os.Stdin, components, known)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "composecheck:", err)
 		os.Exit(1)
@@ -56,7 +66,40 @@ func main() {
 	fmt.Println("compose.yaml is right.")
 }
 
-func check(r io.Reader, components []string) ([]string, error) {
+// envTag is how the program declares a setting.
+var envTag = regexp.MustCompile(`env:"([A-Z0-9_,]+)"`)
+
+// settings collects the variables that the program reads, from the tags in its
+// source: a misspelt one would otherwise be ignored in silence.
+func settings(components []string) (map[string]bool, error) {
+	known := map[string]bool{}
+	files, err := filepath.Glob("services/*/module/*.go")
+	if err != nil {
+		return nil, fmt.Errorf("find modules: %w", err)
+	}
+	own, err := filepath.Glob("internal/app/*.go")
+	if err != nil {
+		return nil, fmt.Errorf("find the program: %w", err)
+	}
+	for _, file := range append(files, own...) {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read: %w", err)
+		}
+		for _, tag := range envTag.FindAllSubmatch(source, -1) {
+			for name := range strings.SplitSeq(string(tag[1]), ",") {
+				known[name] = true
+			}
+		}
+	}
+	for _, component := range components {
+		prefix := "COMMERCE_" + strings.ToUpper(component)
+		known[prefix+"_URL"], known[prefix+"_DATABASE_URL"] = true, true
+	}
+	return known, nil
+}
+
+func check(r io.Reader, components []string, known map[string]bool) ([]string, error) {
 	var p project
 	if err := json.NewDecoder(r).Decode(&p); err != nil {
 		return nil, fmt.Errorf("decode: %w", err)
@@ -89,6 +132,12 @@ func check(r io.Reader, components []string) ([]string, error) {
 			}
 		}
 		checkSecrets(name, s, complain)
+		for variable := range s.Environment {
+			setting := strings.TrimSuffix(variable, "_FILE")
+			if ours.MatchString(variable) && !known[variable] && !known[setting] {
+				complain("%s: the program has no setting %s", name, setting)
+			}
+		}
 	}
 	slices.Sort(problems)
 	return problems, nil

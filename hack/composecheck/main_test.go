@@ -16,7 +16,7 @@ func TestCheck(t *testing.T) {
 			"environment": {"COMMERCE_COMPONENTS": "gateway"}}}}`
 	const bad = `{"services": {
 		"order": {"healthcheck": {}, "ports": [{}],
-			"environment": {"COMMERCE_COMPONENTS": "user", "STRIPE_KEY": "x", "COMMERCE_IDENTITY_KEYS_FILE": "/run/secrets/keys"}}}}`
+			"environment": {"COMMERCE_COMPONENTS": "user", "STRIPE_KEY": "x", "COMMERCE_TYPO_FILE": "/etc/x", "COMMERCE_IDENTITY_KEYS_FILE": "/run/secrets/keys"}}}}`
 	tests := map[string]struct {
 		input string
 		want  []string
@@ -30,12 +30,14 @@ func TestCheck(t *testing.T) {
 			"order: publishes a port",
 			`order: publishes to "" by default; only this machine should reach it`,
 			"order: the file system is not read-only",
+			"order: the program has no setting COMMERCE_TYPO",
 		}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := check(strings.NewReader(test.input), []string{"order", "gateway"})
+			got, err := check(strings.NewReader(test.input), []string{"order", "gateway"},
+				map[string]bool{"STRIPE_KEY": true, "COMMERCE_COMPONENTS": true, "COMMERCE_IDENTITY_KEYS_FILE": true})
 			if err != nil {
 				t.Fatal(err)
 			}
