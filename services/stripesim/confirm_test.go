@@ -1,6 +1,7 @@
 package stripesim_test
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -104,10 +105,11 @@ func TestConcurrentConfirmsChargeOnce(t *testing.T) {
 	for range 12 {
 		group.Go(func() {
 			_, err := b.stripe.PaymentIntents.Confirm(pi.ID, nil)
+			var e *stripe.Error
 			switch {
 			case err == nil:
 				won.Add(1)
-			case stripeError(t, err).Code == stripe.ErrorCodePaymentIntentUnexpectedState:
+			case errors.As(err, &e) && e.Code == stripe.ErrorCodePaymentIntentUnexpectedState:
 				lost.Add(1)
 			}
 		})

@@ -1,7 +1,6 @@
 package stripesim
 
 import (
-	"net"
 	"net/http"
 	"time"
 )
@@ -94,14 +93,16 @@ func pause(r *http.Request, d time.Duration) {
 	}
 }
 
-// reset drops the connection without an answer, as a dead peer would.
+// reset drops the connection in the middle of the answer. The first bytes
+// matter: HTTP clients quietly repeat a call with an Idempotency-Key when a
+// connection that they kept ends before it says anything, and the caller would
+// never see the fault.
 func reset(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
+	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // HTTP/2 cannot be hijacked: the stream is reset instead
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // a reset, not an orderly end
-	}
+	_, _ = buffered.WriteString("HTTP/1.1 ")
+	_ = buffered.Flush()
 	_ = conn.Close()
 }

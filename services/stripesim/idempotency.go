@@ -80,12 +80,12 @@ func (s *Simulator) attempt(ctx context.Context, tx pgx.Tx, c *call, run execute
 // dies, so a key never stays stuck.
 func (s *Simulator) claim(ctx context.Context, tx pgx.Tx, c *call) (*result, error) {
 	if c.idempotencyKey == "" {
-		_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '5s'`)
+		_, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`)
 		return nil, err
 	}
 	var free bool
 	err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended($1, 42))
-		FROM set_config('lock_timeout', '5s', true)`, "stripesim "+c.idempotencyKey).Scan(&free)
+		FROM set_config('lock_timeout', '2s', true)`, "stripesim "+c.idempotencyKey).Scan(&free)
 	if err != nil {
 		return nil, err
 	}

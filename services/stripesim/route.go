@@ -109,13 +109,14 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, op operation) 
 		s.answer(w, requestID, "", errorResult(rateLimited()))
 		return
 	}
-	flaw := s.control.take(op.name)
-	if done := s.before(w, r, flaw, requestID); done {
-		return
-	}
 	c, e := s.newCall(w, r, requestID)
 	if e != nil {
 		s.answer(w, requestID, "", errorResult(e))
+		return
+	}
+	// Only now, with the body read, does the server notice that a caller hangs up.
+	flaw := s.control.take(op.name)
+	if done := s.before(w, r, flaw, requestID); done {
 		return
 	}
 	run, e := op.prepare(c)
