@@ -86,8 +86,8 @@ var (
 	_ bus.Operator  = (*Bus)(nil)
 )
 
-// New returns the component's end of the bus. Nothing runs before Run.
-func New(config Config) (*Bus, error) {
+// New returns the component's end of the bus, and fails when the schema was not migrated. Nothing runs before Run.
+func New(ctx context.Context, config Config) (*Bus, error) {
 	if config.DB == nil {
 		return nil, errors.New("postgresbus: no database")
 	}
@@ -96,6 +96,9 @@ func New(config Config) (*Bus, error) {
 	}
 	setDefault(&config.Lease, defaultLease)
 	setDefault(&config.Drain, defaultDrain)
+	if _, err := config.DB.Pool().Exec(ctx, "SELECT bus.stats('{}')"); err != nil {
+		return nil, fmt.Errorf("postgresbus: the bus is out of reach: %w", postgres.Fault(err))
+	}
 	b := &Bus{config: config, lanes: map[string]*lane{}}
 	b.metrics = newMetrics(b)
 	if config.Registry != nil {

@@ -30,7 +30,7 @@ type harness struct {
 func (h *harness) New(t *testing.T, component string) bus.Bus {
 	t.Helper()
 	db := h.database.DB(t, component)
-	b, err := postgresbus.New(postgresbus.Config{
+	b, err := postgresbus.New(t.Context(), postgresbus.Config{
 		DB: db, Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 		Lease: 2 * time.Second, Drain: 500 * time.Millisecond,
 	})
