@@ -1,172 +1,183 @@
-// Package crypto encrypts sensitive fields at rest (AES-256-GCM) and makes and
-// hashes the random tokens that people hold: refresh tokens, reset links,
-// guest tokens.
-//
-// A keyring has several keys. The first encrypts, all decrypt, so a key can be
-// rotated: add the new one first, reseal what NeedsReseal names, drop the old.
 package crypto
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
-	"strings"
 )
+
+// KeySize is the length of a key in bytes.
+const KeySize = 32
 
 const (
-	// keySize is that of AES-256, in bytes.
-	keySize = 32
-	// format is the first byte of every sealed value.
-	format = 1
-	// maxKeyFile bounds a key file in bytes; a bigger file is not a key file.
-	maxKeyFile = 64 << 10
+	version   = 1
+	maxIDLen  = 64
+	nonceSize = 12
+	headerLen = 2
 )
 
-var keyID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
+// Errors of sealing and opening, to be tested with errors.Is.
+var (
+	// ErrMalformed tells that the bytes are not a sealed field.
+	ErrMalformed = errors.New("crypto: not a sealed value")
+	// ErrForged tells that the bytes were changed, or belong to another place.
+	ErrForged = errors.New("crypto: sealed value was changed or belongs elsewhere")
+	// ErrInvalidKeyring tells that a keyring or its file cannot be used.
+	ErrInvalidKeyring = errors.New("crypto: invalid keyring")
+)
 
-// ErrUnknownKey says that a value was sealed with a key that the ring does not hold.
-var ErrUnknownKey = errors.New("crypto: sealed with a key that is not in the keyring")
+// UnknownKeyError tells that a field was sealed with a key that the keyring
+// does not have: it was dropped too early, or belongs to another installation.
+type UnknownKeyError struct {
+	// ID is the id of the missing key.
+	ID string
+}
 
-// ErrCorrupt says that a value is not what was sealed, or was sealed for something else.
-var ErrCorrupt = errors.New("crypto: the sealed value is damaged or belongs to another record")
+// Error implements error.
+func (e *UnknownKeyError) Error() string {
+	return fmt.Sprintf("crypto: key %q is not in the keyring", e.ID)
+}
 
-// Keyring holds the keys of fields. It is safe for concurrent use.
+// Key is one secret with the id by which sealed fields name it.
+type Key struct {
+	// ID is 1 to 64 characters of a-z, A-Z, 0-9, '-', '_' and '.'.
+	ID string
+	// Secret has KeySize bytes.
+	Secret []byte
+}
+
+// GenerateKey returns a key of random bytes, or an error for an invalid id.
+func GenerateKey(id string) (Key, error) {
+	if err := validateID(id); err != nil {
+		return Key{}, err
+	}
+	secret := make([]byte, KeySize)
+	_, _ = rand.Read(secret) // never fails: the process ends instead
+	return Key{ID: id, Secret: secret}, nil
+}
+
+// Line returns the key as a line of a key file, without the newline.
+func (k Key) Line() string {
+	return k.ID + ":" + base64.StdEncoding.EncodeToString(k.Secret)
+}
+
+// String hides the secret from logs.
+func (k Key) String() string { return "key " + k.ID }
+
+// GoString hides the secret from %#v.
+func (k Key) GoString() string { return k.String() }
+
+// Keyring seals with its first key and opens with all. It is safe for
+// concurrent use.
 type Keyring struct {
 	primary string
 	ciphers map[string]cipher.AEAD
 }
 
-// Key is one AES-256 key with a name.
-type Key struct {
-	// ID names the key in sealed values: letters, digits, "_" and "-", at most 32.
-	ID string
-	// Secret is 32 random bytes.
-	Secret []byte
-}
-
-// NewKeyring returns a ring whose first key encrypts.
+// NewKeyring makes a keyring of one or more keys, the first of which seals.
+// It returns ErrInvalidKeyring for no keys, bad ids, ids given twice and
+// secrets that do not have KeySize bytes.
 func NewKeyring(keys ...Key) (*Keyring, error) {
 	if len(keys) == 0 {
-		return nil, errors.New("crypto: the keyring is empty")
+		return nil, fmt.Errorf("%w: it has no key", ErrInvalidKeyring)
 	}
 	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys))}
 	for _, key := range keys {
-		if !keyID.MatchString(key.ID) {
-			return nil, errors.New("crypto: a key id is not 1 to 32 letters, digits, _ or -")
+		if err := validateID(key.ID); err != nil {
+			return nil, err
 		}
-		if _, ok := ring.ciphers[key.ID]; ok {
-			return nil, fmt.Errorf("crypto: two keys are called %s", key.ID)
+		if _, twice := ring.ciphers[key.ID]; twice {
+			return nil, fmt.Errorf("%w: id %q is there twice", ErrInvalidKeyring, key.ID)
 		}
-		if len(key.Secret) != keySize {
-			return nil, fmt.Errorf("crypto: key %s has %d bytes, not %d", key.ID, len(key.Secret), keySize)
+		if len(key.Secret) != KeySize {
+			return nil, fmt.Errorf("%w: key %q has %d bytes, not %d", ErrInvalidKeyring, key.ID, len(key.Secret), KeySize)
 		}
 		block, err := aes.NewCipher(key.Secret)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidKeyring, key.ID, err)
 		}
 		if ring.ciphers[key.ID], err = cipher.NewGCM(block); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidKeyring, key.ID, err)
 		}
 	}
 	return ring, nil
 }
 
-// ParseKeyring reads lines of "id:base64"; blank lines and lines that start with "#" are skipped.
-func ParseKeyring(content []byte) (*Keyring, error) {
-	if len(content) > maxKeyFile {
-		return nil, fmt.Errorf("crypto: a key file has at most %d bytes", maxKeyFile)
+func validateID(id string) error {
+	if id == "" || len(id) > maxIDLen {
+		return fmt.Errorf("%w: a key id has 1 to %d characters", ErrInvalidKeyring, maxIDLen)
 	}
-	var keys []Key
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	lines.Buffer(nil, maxKeyFile)
-	for number := 1; lines.Scan(); number++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
+	for _, c := range []byte(id) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && c != '-' && c != '_' && c != '.' {
+			return fmt.Errorf("%w: a key id has letters, digits, '-', '_' and '.' only", ErrInvalidKeyring)
 		}
-		id, text, _ := strings.Cut(line, ":")
-		secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-		if err != nil {
-			return nil, fmt.Errorf("crypto: line %d of the key file is not id:base64", number)
-		}
-		keys = append(keys, Key{ID: strings.TrimSpace(id), Secret: secret})
 	}
-	return NewKeyring(keys...)
+	return nil
 }
 
-// LoadKeyring reads a key file; see ParseKeyring.
-func LoadKeyring(path string) (*Keyring, error) {
-	content, err := os.ReadFile(path)
+// Seal encrypts a field for one place: Open needs the same associated data.
+// The same plaintext gives other bytes each time. Seal returns no error today;
+// the signature leaves room for keys that live elsewhere.
+func (r *Keyring) Seal(plaintext, associatedData []byte) ([]byte, error) {
+	header := append([]byte{version, byte(len(r.primary))}, r.primary...)
+	sealed := make([]byte, len(header)+nonceSize, len(header)+nonceSize+len(plaintext)+16)
+	copy(sealed, header)
+	nonce := sealed[len(header):]
+	_, _ = rand.Read(nonce) // never fails: the process ends instead
+	return r.ciphers[r.primary].Seal(sealed, nonce, plaintext, bind(header, associatedData)), nil
+}
+
+// Open decrypts what Seal made. It returns ErrMalformed, *UnknownKeyError, or
+// ErrForged when the bytes or the associated data are not those of Seal.
+func (r *Keyring) Open(sealed, associatedData []byte) ([]byte, error) {
+	id, header, rest, err := split(sealed)
 	if err != nil {
 		return nil, err
 	}
-	return ParseKeyring(content)
-}
-
-// GenerateKeyring returns the content of a key file with one fresh key.
-func GenerateKeyring() ([]byte, error) {
-	secret := make([]byte, keySize)
-	name := make([]byte, 4)
-	_, _ = rand.Read(secret) // never fails: crypto/rand aborts the program instead
-	_, _ = rand.Read(name)
-	return []byte(hex.EncodeToString(name) + ":" + base64.StdEncoding.EncodeToString(secret) + "\n"), nil
-}
-
-// Seal encrypts plaintext with the primary key. associated names what the value
-// belongs to (table, column, row id), so that it cannot be moved to another
-// row; it is not stored, and Open needs the same.
-func (k *Keyring) Seal(plaintext, associated []byte) ([]byte, error) {
-	aead := k.ciphers[k.primary]
-	sealed := make([]byte, 0, 2+len(k.primary)+aead.NonceSize()+len(plaintext)+aead.Overhead())
-	sealed = append(sealed, format, byte(len(k.primary)))
-	sealed = append(sealed, k.primary...)
-	nonce := make([]byte, aead.NonceSize())
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, err
-	}
-	sealed = append(sealed, nonce...)
-	return aead.Seal(sealed, nonce, plaintext, associated), nil
-}
-
-// Open decrypts what Seal returned. It fails with ErrUnknownKey or ErrCorrupt.
-func (k *Keyring) Open(sealed, associated []byte) ([]byte, error) {
-	id, rest, err := split(sealed)
-	if err != nil {
-		return nil, err
-	}
-	aead, ok := k.ciphers[id]
+	aead, ok := r.ciphers[id]
 	if !ok {
-		return nil, ErrUnknownKey
+		return nil, &UnknownKeyError{ID: id}
 	}
-	if len(rest) < aead.NonceSize() {
-		return nil, ErrCorrupt
-	}
-	plaintext, err := aead.Open(nil, rest[:aead.NonceSize()], rest[aead.NonceSize():], associated)
+	plaintext, err := aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bind(header, associatedData))
 	if err != nil {
-		return nil, ErrCorrupt
+		return nil, ErrForged
 	}
 	return plaintext, nil
 }
 
-// NeedsReseal reports whether a value was sealed with another key than the primary one.
-func (k *Keyring) NeedsReseal(sealed []byte) bool {
-	id, _, err := split(sealed)
-	return err != nil || id != k.primary
+// NeedsReseal tells whether a field should be opened and sealed again: it was
+// not sealed with the first key. Bytes that are no sealed field need it too,
+// and fail when opened.
+func (r *Keyring) NeedsReseal(sealed []byte) bool {
+	id, _, _, err := split(sealed)
+	return err != nil || id != r.primary
 }
 
-// split reads the key id off a sealed value.
-func split(sealed []byte) (id string, rest []byte, err error) {
-	if len(sealed) < 2 || sealed[0] != format || len(sealed) < 2+int(sealed[1]) {
-		return "", nil, ErrCorrupt
+// Primary returns the id of the key that seals.
+func (r *Keyring) Primary() string { return r.primary }
+
+func split(sealed []byte) (id string, header, rest []byte, err error) {
+	if len(sealed) < headerLen || sealed[0] != version {
+		return "", nil, nil, ErrMalformed
 	}
-	end := 2 + int(sealed[1])
-	return string(sealed[2:end]), sealed[end:], nil
+	end := headerLen + int(sealed[1])
+	if sealed[1] == 0 || int(sealed[1]) > maxIDLen || len(sealed) < end+nonceSize+16 {
+		return "", nil, nil, ErrMalformed
+	}
+	id = string(sealed[headerLen:end])
+	if validateID(id) != nil {
+		return "", nil, nil, ErrMalformed
+	}
+	return id, sealed[:end], sealed[end:], nil
+}
+
+// bind authenticates the header together with the caller's data. The header
+// tells its own length, so the two cannot be shifted against each other.
+func bind(header, associatedData []byte) []byte {
+	return bytes.Join([][]byte{header, associatedData}, nil)
 }

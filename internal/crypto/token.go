@@ -5,24 +5,27 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/hex"
 )
 
-// Token returns n random bytes as URL-safe text without padding. 32 bytes
-// cannot be guessed, so a plain SHA-256 is enough to store them.
+// TokenBytes is enough randomness for a token that guards an account.
+const TokenBytes = 32
+
+// Token returns n random bytes as URL-safe text without padding. Below 16
+// bytes a token can be guessed, so fewer are never used.
 func Token(n int) string {
-	secret := make([]byte, n)
-	_, _ = rand.Read(secret) // never fails: crypto/rand aborts the program instead
-	return base64.RawURLEncoding.EncodeToString(secret)
+	const least = 16
+	random := make([]byte, max(n, least))
+	_, _ = rand.Read(random) // never fails: the process ends instead
+	return base64.RawURLEncoding.EncodeToString(random)
 }
 
-// HashToken returns the SHA-256 of a token in hex: what is stored instead of it.
-func HashToken(token string) string {
+// HashToken returns the SHA-256 of a token, which is what is stored.
+func HashToken(token string) []byte {
 	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
+	return sum[:]
 }
 
-// EqualTokens compares in constant time.
-func EqualTokens(a, b string) bool {
-	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+// TokenMatches tells in constant time whether hash is the HashToken of token.
+func TokenMatches(token string, hash []byte) bool {
+	return subtle.ConstantTimeCompare(HashToken(token), hash) == 1
 }
