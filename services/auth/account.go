@@ -15,7 +15,6 @@ import (
 const (
 	RoleAdmin = "admin"
 	RoleUser  = "user"
-	RoleGuest = "guest"
 )
 
 // The limits of a password, in characters.
@@ -49,23 +48,6 @@ func (a Account) Verified() bool { return !a.EmailVerifiedTime.IsZero() }
 
 // Admin reports whether the account may do everything and can log in.
 func (a Account) Admin() bool { return !a.Disabled && slices.Contains(a.Roles, RoleAdmin) }
-
-// Permissions returns what the roles grant, without repetitions.
-func Permissions(roles []string) []string {
-	var granted []string
-	for _, role := range roles {
-		switch role {
-		case RoleAdmin:
-			return []string{"*"}
-		case RoleUser:
-			granted = append(granted, "read:own", "write:own")
-		case RoleGuest:
-			granted = append(granted, "read:public")
-		}
-	}
-	slices.Sort(granted)
-	return slices.Compact(granted)
-}
 
 // NormalizeEmail returns the one spelling under which an address is stored and looked up.
 func NormalizeEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }

@@ -15,7 +15,7 @@ var (
 	// ErrNotLoggedIn is a call that needs a session and has none.
 	ErrNotLoggedIn = fault.New(fault.KindAuthFailed, "", "log in first")
 	// ErrMailedToken is a mailed token that is unknown, expired, used or superseded.
-	ErrMailedToken = fault.Invalid("token", "the link is not valid any more, ask for a new one")
+	ErrMailedToken = fault.New(fault.KindInvalidInput, "LINK_INVALID", "the link is not valid any more, ask for a new one").WithField("token", "")
 	// ErrLastAdmin refuses to leave the shop without an administrator.
 	ErrLastAdmin = fault.New(fault.KindConflict, "LAST_ADMIN", "the last administrator cannot lose the role, be disabled or be erased")
 	// ErrAccountNotFound is an unknown account.

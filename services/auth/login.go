@@ -25,8 +25,8 @@ type Claims struct {
 	UserID, SessionID uuid.UUID
 	// Email is the person's address.
 	Email string
-	// Roles and the Permissions they grant.
-	Roles, Permissions []string
+	// Roles are the account's.
+	Roles []string
 	// IssueTime and ExpireTime bound the token's life.
 	IssueTime, ExpireTime time.Time
 }
@@ -149,7 +149,7 @@ func (s *Service) issue(ctx context.Context, account Account, sessionID uuid.UUI
 	now := s.now()
 	access, err := s.tokens.Sign(key, Claims{
 		ID: uuid.NewString(), UserID: account.ID, SessionID: sessionID, Email: account.Email,
-		Roles: account.Roles, Permissions: Permissions(account.Roles),
+		Roles:     account.Roles,
 		IssueTime: now, ExpireTime: now.Add(s.config.AccessLife),
 	})
 	if err != nil {

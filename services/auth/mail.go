@@ -141,6 +141,9 @@ func (s *Service) composeMail(ctx context.Context, tx Tx, request MailRequest, c
 		token.ExpireTime = request.CreateTime.Add(s.config.VerifyLife)
 		token.PasswordHash = content.PasswordHash
 	}
+	if !s.now().Before(token.ExpireTime) {
+		return nil, nil // mail was down for so long that the link would be dead on arrival
+	}
 	return mail, tx.SaveOneTimeToken(ctx, token)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 
+	"github.com/commercestack/commercestack/internal/access"
 	"github.com/commercestack/commercestack/internal/jwtverify"
 	"github.com/commercestack/commercestack/services/auth"
 )
@@ -33,7 +34,7 @@ func New(keys func(context.Context) ([]auth.SigningKey, error), now func() time.
 	}})}
 }
 
-// Sign returns the signed JWT of the claims.
+// Sign returns the signed JWT of the claims and of what their roles permit.
 func (i *Issuer) Sign(key auth.SigningKey, claims auth.Claims) (string, error) {
 	if len(key.Private) != ed25519.PrivateKeySize {
 		return "", errors.New("token: the signing key has no private half")
@@ -45,7 +46,7 @@ func (i *Issuer) Sign(key auth.SigningKey, claims auth.Claims) (string, error) {
 			IssuedAt: jwt.NewNumericDate(claims.IssueTime), ID: claims.ID,
 		},
 		UserID: claims.UserID.String(), SessionID: claims.SessionID.String(), Email: claims.Email,
-		Roles: claims.Roles, Permissions: claims.Permissions,
+		Roles: claims.Roles, Permissions: access.Permissions(claims.Roles),
 	})
 	token.Header["kid"] = key.ID
 	signed, err := token.SignedString(key.Private)
@@ -68,7 +69,7 @@ func (i *Issuer) Verify(ctx context.Context, token string) (auth.Claims, error) 
 	}
 	return auth.Claims{
 		ID: claims.ID, UserID: userID, SessionID: sessionID, Email: claims.Email,
-		Roles: claims.Roles, Permissions: claims.Permissions,
+		Roles:     claims.Roles,
 		IssueTime: claims.IssuedAt.Time, ExpireTime: claims.ExpiresAt.Time,
 	}, nil
 }

@@ -1,0 +1,2 @@
+// Package module starts the auth component.
+package module

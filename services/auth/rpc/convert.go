@@ -1,0 +1,41 @@
+package rpc
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	authv1 "github.com/commercestack/commercestack/api/gen/commerce/auth/v1"
+	"github.com/commercestack/commercestack/internal/fault"
+	"github.com/commercestack/commercestack/services/auth"
+)
+
+const tokenType = "Bearer"
+
+// toID parses what the contract's validation let through.
+func toID(field, text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return uuid.Nil, fault.Invalid(field, "must be a UUID").WithField(field, text)
+	}
+	return id, nil
+}
+
+func toSeconds(d time.Duration) int32 {
+	return int32(min(d/time.Second, 1<<31-1)) //nolint:gosec // bounded by min
+}
+
+func toProtoAccount(a auth.Account) *authv1.Account {
+	return &authv1.Account{
+		UserId: a.ID.String(), Email: a.Email, EmailVerified: a.Verified(), Roles: a.Roles, Disabled: a.Disabled,
+		CreateTime: timestamppb.New(a.CreateTime), DisplayName: a.DisplayName,
+	}
+}
+
+func toProtoSession(s auth.Session, current uuid.UUID) *authv1.Session {
+	return &authv1.Session{
+		Id: s.ID.String(), CreateTime: timestamppb.New(s.CreateTime), LastUseTime: timestamppb.New(s.LastUseTime),
+		ExpireTime: timestamppb.New(s.ExpireTime), UserAgent: s.UserAgent, IpAddress: s.IPAddress, Current: s.ID == current,
+	}
+}

@@ -1,0 +1,2 @@
+// Package upstream calls other components for user.
+package upstream
