@@ -7,7 +7,6 @@ import (
 	"io/fs"
 
 	"connectrpc.com/connect/v2"
-	"github.com/google/uuid"
 
 	"github.com/commercestack/commercestack/ent/auth/migrations"
 	"github.com/commercestack/commercestack/internal/component"
@@ -40,7 +39,7 @@ func New(ctx context.Context, config Config, env component.Env) (*component.Comp
 	return &component.Component{
 		Name: env.Name,
 		Register: func(server *connect.Server) {
-			rpc.Register(server, service, func(ctx context.Context) uuid.UUID { return idempotency.ResourceID(ctx) })
+			rpc.Register(server, service, idempotency.ResourceID)
 		},
 		Routes: web.Routes(service, env.Logger),
 		Run:    []func(context.Context) error{jobs.Run},
