@@ -2,12 +2,13 @@ package crypto
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/rand"
 	"encoding/base64"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -17,9 +18,9 @@ const maxFileLen = 1 << 20
 // ParseKeyring reads a key file: one id:base64 a line, the first seals; empty
 // lines and lines that start with # are skipped. Errors name the line and
 // never what stands in it.
-func ParseKeyring(r io.Reader) (*Keyring, error) {
+func ParseKeyring(content []byte) (*Keyring, error) {
 	var keys []Key
-	scanner := bufio.NewScanner(io.LimitReader(r, maxFileLen))
+	scanner := bufio.NewScanner(bytes.NewReader(content))
 	for line := 1; scanner.Scan(); line++ {
 		text := strings.TrimSpace(scanner.Text())
 		if text == "" || strings.HasPrefix(text, "#") {
@@ -56,40 +57,25 @@ func LoadKeyring(path string) (*Keyring, error) {
 	if info.Mode().Perm()&0o007 != 0 {
 		return nil, fmt.Errorf("%w: everybody may read %s (mode %s); make it 0600", ErrInvalidKeyring, path, info.Mode().Perm())
 	}
-	ring, err := ParseKeyring(file)
+	content, err := io.ReadAll(io.LimitReader(file, maxFileLen))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidKeyring, err)
+	}
+	ring, err := ParseKeyring(content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return ring, nil
 }
 
-// LoadOrCreateKeyring reads the key file at path, and makes one with a fresh
-// key first when there is none. Two processes that start together end with the
-// same file.
-func LoadOrCreateKeyring(path, id string) (*Keyring, error) {
-	key, err := GenerateKey(id)
+// GenerateKeyring returns the content of a key file with one fresh key of a
+// random id. It returns no error today; see Seal.
+func GenerateKeyring() ([]byte, error) {
+	name := make([]byte, 4)
+	_, _ = rand.Read(name) // never fails: the process ends instead
+	key, err := GenerateKey(hex.EncodeToString(name))
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if err := createFile(path, key.Line()+"\n"); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, fmt.Errorf("%w: %w", ErrInvalidKeyring, err)
-		}
-	}
-	return LoadKeyring(path)
-}
-
-// createFile lets the file appear whole or not at all: half a key file would
-// lock its owner out of the data.
-func createFile(path, text string) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".keyring-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }()
-	_, err = temporary.WriteString(text)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	return os.Link(temporary.Name(), path) // fails when another was first
+	return []byte(key.Line() + "\n"), nil
 }

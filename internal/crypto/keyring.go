@@ -22,16 +22,18 @@ const (
 
 // Errors of sealing and opening, to be tested with errors.Is.
 var (
-	// ErrMalformed tells that the bytes are not a sealed field.
-	ErrMalformed = errors.New("crypto: not a sealed value")
-	// ErrForged tells that the bytes were changed, or belong to another place.
-	ErrForged = errors.New("crypto: sealed value was changed or belongs elsewhere")
+	// ErrUnknownKey tells that a field was sealed with a key that the keyring
+	// does not have: it was dropped too early, or belongs to another
+	// installation. The error is an *UnknownKeyError.
+	ErrUnknownKey = errors.New("crypto: the key is not in the keyring")
+	// ErrCorrupt tells that the bytes are not a sealed field, were changed, or
+	// were sealed for another place.
+	ErrCorrupt = errors.New("crypto: the sealed value is damaged or belongs elsewhere")
 	// ErrInvalidKeyring tells that a keyring or its file cannot be used.
 	ErrInvalidKeyring = errors.New("crypto: invalid keyring")
 )
 
-// UnknownKeyError tells that a field was sealed with a key that the keyring
-// does not have: it was dropped too early, or belongs to another installation.
+// UnknownKeyError is ErrUnknownKey with the id of the missing key.
 type UnknownKeyError struct {
 	// ID is the id of the missing key.
 	ID string
@@ -41,6 +43,9 @@ type UnknownKeyError struct {
 func (e *UnknownKeyError) Error() string {
 	return fmt.Sprintf("crypto: key %q is not in the keyring", e.ID)
 }
+
+// Is makes errors.Is(err, ErrUnknownKey) hold.
+func (e *UnknownKeyError) Is(target error) bool { return target == ErrUnknownKey }
 
 // Key is one secret with the id by which sealed fields name it.
 type Key struct {
@@ -132,8 +137,8 @@ func (r *Keyring) Seal(plaintext, associatedData []byte) ([]byte, error) {
 	return r.ciphers[r.primary].Seal(sealed, nonce, plaintext, bind(header, associatedData)), nil
 }
 
-// Open decrypts what Seal made. It returns ErrMalformed, *UnknownKeyError, or
-// ErrForged when the bytes or the associated data are not those of Seal.
+// Open decrypts what Seal made. It returns ErrCorrupt, or
+// ErrUnknownKey.
 func (r *Keyring) Open(sealed, associatedData []byte) ([]byte, error) {
 	id, header, rest, err := split(sealed)
 	if err != nil {
@@ -145,7 +150,7 @@ func (r *Keyring) Open(sealed, associatedData []byte) ([]byte, error) {
 	}
 	plaintext, err := aead.Open(nil, rest[:nonceSize], rest[nonceSize:], bind(header, associatedData))
 	if err != nil {
-		return nil, ErrForged
+		return nil, ErrCorrupt
 	}
 	return plaintext, nil
 }
@@ -163,15 +168,15 @@ func (r *Keyring) Primary() string { return r.primary }
 
 func split(sealed []byte) (id string, header, rest []byte, err error) {
 	if len(sealed) < headerLen || sealed[0] != version {
-		return "", nil, nil, ErrMalformed
+		return "", nil, nil, ErrCorrupt
 	}
 	end := headerLen + int(sealed[1])
 	if sealed[1] == 0 || int(sealed[1]) > maxIDLen || len(sealed) < end+nonceSize+16 {
-		return "", nil, nil, ErrMalformed
+		return "", nil, nil, ErrCorrupt
 	}
 	id = string(sealed[headerLen:end])
 	if validateID(id) != nil {
-		return "", nil, nil, ErrMalformed
+		return "", nil, nil, ErrCorrupt
 	}
 	return id, sealed[:end], sealed[end:], nil
 }

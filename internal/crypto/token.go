@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 )
 
 // TokenBytes is enough randomness for a token that guards an account.
@@ -19,13 +20,18 @@ func Token(n int) string {
 	return base64.RawURLEncoding.EncodeToString(random)
 }
 
-// HashToken returns the SHA-256 of a token, which is what is stored.
-func HashToken(token string) []byte {
+// HashToken returns the SHA-256 of a token in hex, which is what is stored.
+func HashToken(token string) string {
 	sum := sha256.Sum256([]byte(token))
-	return sum[:]
+	return hex.EncodeToString(sum[:])
+}
+
+// EqualTokens compares two tokens, or two hashes, in constant time.
+func EqualTokens(a, b string) bool {
+	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
 
 // TokenMatches tells in constant time whether hash is the HashToken of token.
-func TokenMatches(token string, hash []byte) bool {
-	return subtle.ConstantTimeCompare(HashToken(token), hash) == 1
+func TokenMatches(token, hash string) bool {
+	return EqualTokens(HashToken(token), hash)
 }
