@@ -54,7 +54,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := correlate(w, r)
 	match, ok := h.table.Match(r.Method, r.URL.EscapedPath())
 	if !ok {
-		refuse(ctx, w, r.Method, match.Allow)
+		Refuse(ctx, w, r.Method, match.Allow)
 		return
 	}
 	exchange := &rpc.Exchange{}
@@ -95,8 +95,9 @@ func correlate(w http.ResponseWriter, r *http.Request) context.Context {
 	return ctx
 }
 
-// refuse answers a request that has no route.
-func refuse(ctx context.Context, w http.ResponseWriter, method string, allow []string) {
+// Refuse answers a request that has no route: 404, or 405 (204 for OPTIONS) when
+// the path has the methods of allow.
+func Refuse(ctx context.Context, w http.ResponseWriter, method string, allow []string) {
 	if len(allow) == 0 {
 		WriteError(ctx, w, fault.New(fault.KindNotFound, "", "there is nothing at this address"))
 		return

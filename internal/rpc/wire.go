@@ -59,9 +59,9 @@ func kindOf(code connect.Code) fault.Kind {
 		return fault.KindStale
 	case connect.CodeResourceExhausted:
 		return fault.KindRateLimit
-	case connect.CodeUnavailable, connect.CodeDeadlineExceeded:
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled:
 		return fault.KindUnavailable
-	case connect.CodeCanceled, connect.CodeUnknown, connect.CodeUnimplemented, connect.CodeInternal, connect.CodeDataLoss:
+	case connect.CodeUnknown, connect.CodeUnimplemented, connect.CodeInternal, connect.CodeDataLoss:
 		return fault.KindInternal
 	default:
 		return fault.KindInternal
