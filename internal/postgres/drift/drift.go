@@ -48,7 +48,7 @@ func Plan(ctx context.Context, migrated, scratch *sql.DB, component string, tabl
 	if err != nil {
 		return nil, fmt.Errorf("drift: inspect the schema of Ent: %w", err)
 	}
-	changes, err := driver.SchemaDiff(current, desired)
+	changes, err := driver.SchemaDiff(current, desired, atlas.DiffNormalized())
 	if err != nil {
 		return nil, fmt.Errorf("drift: compare: %w", err)
 	}
@@ -127,9 +127,12 @@ func relevant(changes []atlas.Change) []atlas.Change {
 			return unmanaged(change.C.Attrs)
 		case *atlas.DropIndex, *atlas.DropCheck:
 			return true
+		case *atlas.AddAttr:
+			return isComment(change.A)
+		case *atlas.ModifyAttr:
+			return isComment(change.From)
 		case *atlas.DropAttr:
-			_, comment := change.A.(*atlas.Comment)
-			return comment
+			return isComment(change.A)
 		case *atlas.ModifyColumn:
 			change.Change &^= atlas.ChangeComment
 			return change.Change == atlas.NoChange
@@ -137,6 +140,12 @@ func relevant(changes []atlas.Change) []atlas.Change {
 			return false
 		}
 	})
+}
+
+// Comments are for readers of the database; Ent keeps its own in Go.
+func isComment(attribute atlas.Attr) bool {
+	_, ok := attribute.(*atlas.Comment)
+	return ok
 }
 
 func unmanaged(attributes []atlas.Attr) bool {
