@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/commercestack/commercestack/internal/fault"
+)
+
+// Target is one address of a component and its share of the traffic.
+type Target struct {
+	// URL of the component, without a path.
+	URL *url.URL
+	// Weight is the share of this target among the component's targets; 0 sends nothing.
+	Weight int
+}
+
+// errBackend marks an answer that counts against the circuit breaker.
+var errBackend = errors.New("backend answered with an error")
+
+const (
+	proxyTries      = 3
+	proxyBackoff    = 25 * time.Millisecond
+	breakerFailures = 10
+	breakerOpen     = 2 * time.Second
+)
+
+// newProxy forwards to a component over the network. A request that is safe to
+// repeat is tried again on another connection; after many failures in a row the
+// circuit opens, and callers get 503 at once instead of waiting for a dead peer.
+func newProxy(component string, targets []Target, transport http.RoundTripper, logger *slog.Logger, fail failFunc) (http.Handler, error) {
+	total := 0
+	for _, target := range targets {
+		if target.Weight < 0 {
+			return nil, fmt.Errorf("component %s: weight %d of %s is negative", component, target.Weight, target.URL)
+		}
+		total += target.Weight
+	}
+	if total == 0 {
+		return nil, fmt.Errorf("component %s: no target has a weight", component)
+	}
+	retry := &retryTransport{
+		component: component, next: transport,
+		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{
+			Name: component, Timeout: breakerOpen,
+			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
+			OnStateChange: func(name string, from, to gobreaker.State) {
+				logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
+			},
+		}),
+	}
+	return &httputil.ReverseProxy{
+		Transport:     retry,
+		FlushInterval: -1,
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(pick(targets, total).URL)
+			pr.Out.Host = pr.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+				w.WriteHeader(499)
+				return
+			}
+			var tooLarge *http.MaxBytesError
+			if errors.As(err, &tooLarge) {
+				fail(w, r, fault.Invalid("body", "the body is larger than %d bytes", tooLarge.Limit))
+				return
+			}
+			fail(w, r, fault.Unavailable(component, time.Second).WithCause(err))
+		},
+	}, nil
+}
+
+// pick chooses a target by weight. total is the sum of the weights and positive.
+func pick(targets []Target, total int) Target {
+	if len(targets) == 1 {
+		return targets[0]
+	}
+	at := rand.IntN(total) //nolint:gosec // a traffic share needs no secret randomness
+	for _, target := range targets {
+		if at < target.Weight {
+			return target
+		}
+		at -= target.Weight
+	}
+	return targets[len(targets)-1]
+}
+
+// retryTransport repeats idempotent requests and guards the peer with a circuit breaker.
+type retryTransport struct {
+	component string
+	next      http.RoundTripper
+	breaker   *gobreaker.CircuitBreaker[*http.Response]
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	tries := 1
+	if repeatable(r) {
+		tries = proxyTries
+	}
+	var response *http.Response
+	var err error
+	for attempt := range tries {
+		if attempt > 0 {
+			if response != nil {
+				_ = response.Body.Close()
+			}
+			if !pause(r.Context(), proxyBackoff<<attempt) {
+				return nil, r.Context().Err()
+			}
+		}
+		response, err = t.once(r)
+		if err == nil && (response.StatusCode != http.StatusServiceUnavailable || attempt == tries-1) {
+			return response, nil
+		}
+		if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+			return nil, err
+		}
+	}
+	return response, err
+}
+
+// once sends the request through the breaker. Answers of 502 to 504 count as
+// failures of the peer but are still passed on.
+func (t *retryTransport) once(r *http.Request) (*http.Response, error) {
+	var failed *http.Response
+	response, err := t.breaker.Execute(func() (*http.Response, error) {
+		answer, err := t.next.RoundTrip(r)
+		if err == nil && answer.StatusCode >= http.StatusBadGateway && answer.StatusCode <= http.StatusGatewayTimeout {
+			failed = answer
+			return nil, errBackend
+		}
+		return answer, err
+	})
+	if errors.Is(err, errBackend) {
+		return failed, nil
+	}
+	return response, err
+}
+
+// repeatable holds for requests without a body whose method changes nothing.
+func repeatable(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0)
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// NewTransport returns the transport to components: HTTP/2 without TLS for
+// http:// URLs (one connection carries many calls, and gRPC passes), HTTP/2 by
+// ALPN for https://.
+func NewTransport() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(true)
+	return &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		Protocols:             protocols,
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+		MaxIdleConnsPerHost:   64,
+		IdleConnTimeout:       90 * time.Second,
+		ResponseHeaderTimeout: 60 * time.Second,
+		ForceAttemptHTTP2:     true,
+	}
+}
