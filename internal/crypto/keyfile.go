@@ -42,21 +42,13 @@ func ParseKeyring(content []byte) (*Keyring, error) {
 	return NewKeyring(keys...)
 }
 
-// LoadKeyring reads the key file at path; see ParseKeyring. It refuses a file
-// that others than its owner and group may read.
+// LoadKeyring reads the key file at path; see ParseKeyring.
 func LoadKeyring(path string) (*Keyring, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidKeyring, err)
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidKeyring, err)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("%w: everybody may read %s (mode %s); make it 0600", ErrInvalidKeyring, path, info.Mode().Perm())
-	}
 	content, err := io.ReadAll(io.LimitReader(file, maxFileLen))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidKeyring, err)

@@ -177,17 +177,14 @@ func TestLoadKeyring(t *testing.T) {
 	t.Parallel()
 	one, two := newKey(t, "one"), newKey(t, "two")
 	secret := base64.StdEncoding.EncodeToString(one.Secret)
-	write := func(text string, mode os.FileMode) string {
+	write := func(text string) string {
 		path := filepath.Join(t.TempDir(), "keys")
-		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, mode); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
-	ring, err := crypto.LoadKeyring(write("# keys of the shop\n\n "+two.Line()+" \r\n"+one.Line()+"\n", 0o600))
+	ring, err := crypto.LoadKeyring(write("# keys of the shop\n\n " + two.Line() + " \r\n" + one.Line() + "\n"))
 	if err != nil || ring.Primary() != "two" {
 		t.Fatalf("%+v, %v", ring, err)
 	}
@@ -197,13 +194,12 @@ func TestLoadKeyring(t *testing.T) {
 	for name, path := range map[string]string{
 		"no file":        filepath.Join(t.TempDir(), "none"),
 		"a folder":       t.TempDir(),
-		"empty":          write("# nothing\n", 0o600),
-		"no colon":       write(secret+"\n", 0o600),
-		"not base64":     write("one:"+secret[:10]+"!"+secret[11:]+"\n", 0o600),
-		"trailing bits":  write("one:"+secret[:42]+"_=\n", 0o600),
-		"short":          write("one:AAAA\n", 0o600),
-		"others read":    write(one.Line()+"\n", 0o644),
-		"a line too far": write(one.Line()+"\nx"+strings.Repeat("y", 100_000)+"\n", 0o600),
+		"empty":          write("# nothing\n"),
+		"no colon":       write(secret + "\n"),
+		"not base64":     write("one:" + secret[:10] + "!" + secret[11:] + "\n"),
+		"trailing bits":  write("one:" + secret[:42] + "_=\n"),
+		"short":          write("one:AAAA\n"),
+		"a line too far": write(one.Line() + "\nx" + strings.Repeat("y", 100_000) + "\n"),
 	} {
 		_, err := crypto.LoadKeyring(path)
 		if !errors.Is(err, crypto.ErrInvalidKeyring) {
