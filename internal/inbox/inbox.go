@@ -6,6 +6,8 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/commercestack/commercestack/internal/postgres"
@@ -39,4 +41,24 @@ func Forget(ctx context.Context, db *postgres.DB, subscriber string, since time.
 func Purge(ctx context.Context, db *postgres.DB) (int, error) {
 	tag, err := db.Pool().Exec(ctx, "DELETE FROM inbox WHERE create_time < now() - $1::interval", Retention)
 	return int(tag.RowsAffected()), postgres.Fault(err)
+}
+
+// Run purges about once a day until ctx ends. Failures are logged to logger, or slog.Default() when it is nil.
+func Run(ctx context.Context, db *postgres.DB, logger *slog.Logger) error {
+	if logger == nil {
+		logger = slog.Default()
+	}
+	const every = 24 * time.Hour
+	for wait := rand.N(time.Hour); ; wait = every { //nolint:gosec // spreads load, guards nothing
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		if _, err := Purge(ctx, db); err != nil && ctx.Err() == nil {
+			logger.WarnContext(ctx, "cannot purge the inbox", slog.String("schema", db.Schema()), slog.Any("cause", err))
+		}
+	}
 }

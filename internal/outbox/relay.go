@@ -140,8 +140,12 @@ func (r *Relay) round(ctx context.Context) (n int, err error) {
 }
 
 // lock keeps replicas from overtaking each other until the transaction ends.
+// The commit need not reach the disk: a server that crashes right after it
+// still has the events in the outbox.
 func lock(ctx context.Context, tx *postgres.Tx) (mine bool, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('outbox ' || current_schema(), 0))").Scan(&mine)
+	var mode string
+	err = tx.QueryRowContext(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended('outbox ' || current_schema(), 0)),
+		set_config('synchronous_commit', 'off', true)`).Scan(&mine, &mode)
 	return mine, err
 }
 

@@ -104,6 +104,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, bus, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     PERFORM bus.permit(p_names);
+    -- A crash of the server may undo this: then the lease or the settlement is simply repeated.
+    PERFORM set_config('synchronous_commit', 'off', true);
     FOR i IN 1 .. cardinality(p_names) LOOP
         CONTINUE WHEN p_limits[i] <= 0;
         RETURN QUERY
@@ -128,6 +130,7 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, bus, pg_temp AS $$
 BEGIN
     PERFORM bus.permit(p_names);
+    PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE delivery d SET next_attempt_time = now() + p_lease
     FROM unnest(p_names, p_seqs, p_attempts) AS h (name, seq, attempts)
     WHERE d.subscription = h.name AND d.seq = h.seq AND d.attempts = h.attempts AND NOT d.dead;
@@ -141,6 +144,7 @@ RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, bus, pg_temp AS $$
 BEGIN
     PERFORM bus.permit(p_names);
+    PERFORM set_config('synchronous_commit', 'off', true);
     DELETE FROM delivery d
     USING unnest(p_names, p_seqs, p_outcomes) AS s (name, seq, outcome)
     WHERE d.subscription = s.name AND d.seq = s.seq AND s.outcome = 'done';
