@@ -24,6 +24,8 @@ type Store interface {
 	List(ctx context.Context, query Query) (Page, error)
 	// Facets counts the hits by property in one query.
 	Facets(ctx context.Context, query Query) ([]Facet, error)
+	// ProductsAfter returns up to limit products that are not deleted, by id, with images.
+	ProductsAfter(ctx context.Context, after uuid.UUID, limit int) ([]Product, error)
 	// Categories returns all categories.
 	Categories(ctx context.Context) ([]Category, error)
 	// Entries returns up to limit ledger rows older than before (all when it is zero), newest first.

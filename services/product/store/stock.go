@@ -71,19 +71,16 @@ func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (int, erro
 	return n, postgres.Fault(err)
 }
 
-// StockChanges returns the products whose ledger has rows of at least the given age. Ledger ids sort by time, so the
-// newest rows are the end of the primary key.
-func (s *Store) StockChanges(ctx context.Context, since time.Time) ([]uuid.UUID, error) {
+// Changes returns the catalog's version and the products whose ledger grew since the time, in one query. Ledger ids
+// sort by time, so the newest rows are the end of the primary key.
+func (s *Store) Changes(ctx context.Context, since time.Time) (version int64, products []uuid.UUID, err error) {
 	var first uuid.UUID
 	millis := since.UnixMilli()
 	for i := 5; i >= 0; i-- {
 		first[i] = byte(millis)
 		millis >>= 8
 	}
-	rows, err := s.db.Pool().Query(ctx, `SELECT DISTINCT product_id FROM stock_entry WHERE id >= $1`, first)
-	if err != nil {
-		return nil, postgres.Fault(err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	return ids, postgres.Fault(err)
+	err = s.db.Pool().QueryRow(ctx, `SELECT version, ARRAY(SELECT DISTINCT product_id FROM stock_entry WHERE id >= $1)
+		FROM catalog_state WHERE id = 1`, first).Scan(&version, &products)
+	return version, products, postgres.Fault(err)
 }

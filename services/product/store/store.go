@@ -54,6 +54,11 @@ func (s *Store) ProductsByID(ctx context.Context, ids []uuid.UUID) ([]product.Pr
 	return s.query(ctx, selectPlain+` WHERE p.id = ANY ($1) AND p.delete_time IS NULL`, ids)
 }
 
+// ProductsAfter returns up to limit products that are not deleted, by id.
+func (s *Store) ProductsAfter(ctx context.Context, after uuid.UUID, limit int) ([]product.Product, error) {
+	return s.query(ctx, selectProduct+` WHERE p.id > $1 AND p.delete_time IS NULL ORDER BY p.id LIMIT $2`, after, limit)
+}
+
 func single(products []product.Product, err error, id string) (product.Product, error) {
 	switch {
 	case err != nil:
@@ -108,11 +113,4 @@ func (s *Store) Entries(ctx context.Context, productID, before uuid.UUID, limit 
 		entries[i] = entryFromRow(row)
 	}
 	return entries, nil
-}
-
-// Version returns the version of the catalog, which every change of it raises.
-func (s *Store) Version(ctx context.Context) (int64, error) {
-	var version int64
-	err := s.db.Pool().QueryRow(ctx, `SELECT version FROM catalog_state WHERE id = 1`).Scan(&version)
-	return version, postgres.Fault(err)
 }
