@@ -81,6 +81,7 @@ func (k Key) GoString() string { return k.String() }
 type Keyring struct {
 	primary string
 	ciphers map[string]cipher.AEAD
+	tokens  []byte // key of TokenFor
 }
 
 // NewKeyring makes a keyring of one or more keys, the first of which seals.
@@ -90,7 +91,7 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%w: it has no key", ErrInvalidKeyring)
 	}
-	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys))}
+	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret)}
 	for _, key := range keys {
 		if err := validateID(key.ID); err != nil {
 			return nil, err
