@@ -11,6 +11,7 @@ package drift
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ func Plan(ctx context.Context, migrated, scratch *sql.DB, component string, tabl
 	if err != nil {
 		return nil, fmt.Errorf("drift: inspect the schema of Ent: %w", err)
 	}
+	if err := errors.Join(canonise(ctx, migrated, current), canonise(ctx, scratch, desired)); err != nil {
+		return nil, fmt.Errorf("drift: canonical expressions: %w", err)
+	}
 	changes, err := driver.SchemaDiff(current, desired, atlas.DiffNormalized())
 	if err != nil {
 		return nil, fmt.Errorf("drift: compare: %w", err)
@@ -59,6 +63,7 @@ func Plan(ctx context.Context, migrated, scratch *sql.DB, component string, tabl
 	if len(changes) == 0 {
 		return &migrate.Plan{}, nil
 	}
+	spellAsEnt(desired, tables)
 	// Statements name no schema: migrations run with the component's search path.
 	plan, err := driver.PlanChanges(ctx, component, changes, func(options *migrate.PlanOptions) {
 		unqualified := ""
