@@ -64,10 +64,16 @@ func checkNewPassword(field, password, email string) error {
 		return fault.Invalid(field, "must have at most %d characters", passwordMax)
 	case email != "" && folded == email:
 		return fault.Invalid(field, "must not be the email address")
-	case commonPasswords[folded] || strings.Count(folded, folded[:1]) == len(folded):
+	case commonPasswords[folded] || oneCharacter(folded):
 		return fault.Invalid(field, "is among the most common passwords")
 	}
 	return nil
+}
+
+// oneCharacter reports whether the text repeats one character, or none.
+func oneCharacter(text string) bool {
+	first, _ := utf8.DecodeRuneInString(text)
+	return strings.Trim(text, string(first)) == ""
 }
 
 // commonPasswords are the guesses that every attacker makes first, of those long enough to be accepted otherwise.

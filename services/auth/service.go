@@ -58,7 +58,7 @@ type Hasher interface {
 type Throttle interface {
 	// Guess counts an attempt on an account from an address. A positive duration is how long to wait before another.
 	Guess(ctx context.Context, email, address string) time.Duration
-	// Forgive forgets the attempts on the account from the address after a success.
+	// Forgive takes back the attempts on the account after a success from the address.
 	Forgive(ctx context.Context, email, address string)
 	// Mail counts a mail to an address and reports whether it may be sent.
 	Mail(ctx context.Context, email string) bool

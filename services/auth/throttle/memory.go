@@ -35,11 +35,20 @@ func (m *memory) attempt(keys []key, now time.Time) time.Duration {
 	return 0
 }
 
-func (m *memory) forget(names []string) {
+func (m *memory) forgive(keys []key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, name := range names {
-		delete(m.counts, name)
+	for _, k := range keys {
+		free := k.refund()
+		c, known := m.counts[k.name]
+		if free < 0 || !known {
+			delete(m.counts, k.name)
+			continue
+		}
+		if c.attempts--; c.attempts <= free {
+			c.until = time.Time{}
+		}
+		m.counts[k.name] = c
 	}
 }
 

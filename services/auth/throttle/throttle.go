@@ -41,6 +41,19 @@ for i = 1, #KEYS do
 end
 return 0`)
 
+// forgiveScript deletes each key whose argument is negative. Of the others it
+// takes back one attempt, and the wait when the rest is within the free attempts given by the argument.
+var forgiveScript = redis.NewScript(`
+for i = 1, #KEYS do
+  local free = tonumber(ARGV[i])
+  if free < 0 then
+    redis.call('DEL', KEYS[i])
+  elseif redis.call('EXISTS', KEYS[i]) == 1 and redis.call('HINCRBY', KEYS[i], 'attempts', -1) <= free then
+    redis.call('HSET', KEYS[i], 'until', '0')
+  end
+end
+return 0`)
+
 // Throttle is safe for concurrent use.
 type Throttle struct {
 	redis  redis.UniversalClient
@@ -61,6 +74,14 @@ type key struct {
 	policy policy
 }
 
+// refund is the argument of forgiveScript.
+func (k key) refund() int64 {
+	if k.policy == addressPolicy {
+		return addressPolicy.free
+	}
+	return -1
+}
+
 func guessKeys(email, address string) []key {
 	account := digest(email)
 	keys := []key{{"account:" + account, accountPolicy}}
@@ -78,26 +99,24 @@ func (t *Throttle) Guess(ctx context.Context, email, address string) time.Durati
 	return t.attempt(ctx, guessKeys(email, address))
 }
 
-// Forgive forgets the attempts on the account and on the account from the address.
+// Forgive takes back a successful attempt: the counts of the account start
+// anew, the address gets this one attempt back and no more. So many people
+// behind one address do not slow each other down, and an attacker's own
+// account buys no guesses at others.
 func (t *Throttle) Forgive(ctx context.Context, email, address string) {
-	var names []string
-	for _, k := range guessKeys(email, address) {
-		// The address keeps its count: an attacker's own account must not buy free guesses at others.
-		if k.policy != addressPolicy {
-			names = append(names, k.name)
-		}
-	}
-	t.local.forget(names)
+	keys := guessKeys(email, address)
+	t.local.forgive(keys)
 	if !t.redisUsable(t.now()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	pipe := t.redis.Pipeline()
-	for _, name := range names {
-		pipe.Del(ctx, prefix+name)
+	names := make([]string, len(keys))
+	args := make([]any, len(keys))
+	for i, k := range keys {
+		names[i], args[i] = prefix+k.name, k.refund()
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := forgiveScript.Run(ctx, t.redis, names, args...).Err(); err != nil {
 		t.logger.WarnContext(ctx, "attempts are not forgiven, the counts expire by themselves", "error", err)
 	}
 }

@@ -98,7 +98,6 @@ func TestManyAccountsFromOneAddress(t *testing.T) {
 			if wait := guess(i, "2001:db8::1"); wait != 0 {
 				t.Fatalf("attempt %d waits %v", i, wait)
 			}
-			throttle.Forgive(t.Context(), fmt.Sprintf("%d@example.com", i), "2001:db8::1")
 		}
 		if wait := guess(1000, "2001:db8::ffff"); wait == 0 {
 			t.Error("the next address of the same /64 does not wait")
@@ -109,6 +108,33 @@ func TestManyAccountsFromOneAddress(t *testing.T) {
 		advance(addressPolicy.memory + time.Minute)
 		if wait := guess(1002, "2001:db8::1"); wait != 0 {
 			t.Errorf("waits %v after an hour: locked for good", wait)
+		}
+	})
+}
+
+func TestManyPeopleBehindOneAddress(t *testing.T) {
+	t.Parallel()
+	backends(t, func(t *testing.T, throttle *Throttle, _ func(time.Duration)) {
+		for i := range 10 * int(addressPolicy.free) {
+			email := fmt.Sprintf("%d@example.com", i)
+			if wait := throttle.Guess(t.Context(), email, "192.0.2.1"); wait != 0 {
+				t.Fatalf("login %d waits %v", i, wait)
+			}
+			throttle.Forgive(t.Context(), email, "192.0.2.1")
+		}
+		for i := range int(addressPolicy.free) + 1 {
+			if wait := throttle.Guess(t.Context(), fmt.Sprintf("%d@example.org", i), "192.0.2.1"); wait != 0 {
+				t.Fatalf("guess %d waits %v", i, wait)
+			}
+			if i == int(addressPolicy.free) {
+				break
+			}
+			// An attacker's own logins between the guesses buy nothing.
+			throttle.Guess(t.Context(), "attacker@example.com", "192.0.2.1")
+			throttle.Forgive(t.Context(), "attacker@example.com", "192.0.2.1")
+		}
+		if throttle.Guess(t.Context(), "x@example.org", "192.0.2.1") == 0 {
+			t.Error("guesses between an attacker's own logins are free")
 		}
 	})
 }
