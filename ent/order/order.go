@@ -20,7 +20,7 @@ type Order struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID uuid.UUID `json:"id,omitempty"`
-	// Number holds the value of the "number" field.
+	// from the sequence order_number_seq
 	Number int64 `json:"number,omitempty"`
 	// UserID holds the value of the "user_id" field.
 	UserID *uuid.UUID `json:"user_id,omitempty"`

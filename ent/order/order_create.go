@@ -386,6 +386,9 @@ func (_c *OrderCreate) defaults() {
 
 // check runs all checks and user-defined validators on the builder.
 func (_c *OrderCreate) check() error {
+	if _, ok := _c.mutation.Number(); !ok {
+		return &ValidationError{Name: "number", err: errors.New(`order: missing required field "Order.number"`)}
+	}
 	if _, ok := _c.mutation.Email(); !ok {
 		return &ValidationError{Name: "email", err: errors.New(`order: missing required field "Order.email"`)}
 	}

@@ -52,7 +52,7 @@ func settlementOf(o Order, p Payment, amount money.Money, stockGone bool) settle
 		return settleSurplus
 	case o.Status.Undone():
 		return settleReturn
-	case p.Refunded > 0:
+	case o.Total > 0 && p.Refunded >= o.Total:
 		return settleReturned
 	case stockGone || !o.owes(amount):
 		return settleUndo

@@ -140,7 +140,7 @@ var (
 	// OrdersColumns holds the columns for the "orders" table.
 	OrdersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
-		{Name: "number", Type: field.TypeInt64, Unique: true, Default: schema.Expr("nextval('order_number_seq')")},
+		{Name: "number", Type: field.TypeInt64, Unique: true},
 		{Name: "user_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "email", Type: field.TypeString, Size: 254},
 		{Name: "guest_token_hash", Type: field.TypeString, Nullable: true},

@@ -18,7 +18,7 @@ func (Order) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		field.Int64("number").Unique().Immutable().
-			Annotations(entsql.DefaultExpr("nextval('order_number_seq')")),
+			Comment("from the sequence order_number_seq"),
 		field.UUID("user_id", uuid.UUID{}).Optional().Nillable(),
 		field.String("email").MaxLen(254),
 		field.String("guest_token_hash").Optional().Nillable(),

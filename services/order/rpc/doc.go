@@ -1,0 +1,3 @@
+// Package rpc serves the order component's contract: identity and message in,
+// one call of the domain, message out.
+package rpc
