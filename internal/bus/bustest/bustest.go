@@ -219,7 +219,6 @@ func redeliversAfterPanic(t *testing.T, h Harness) {
 
 func crashRedelivers(t *testing.T, h Harness) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	defer close(release)
 	first := h.New(t, "order")
 	subscription := bus.Subscription{Name: "order.users", Types: []string{typeDeleted}, Handle: func(context.Context, event.Event) error {
 		close(entered)
@@ -228,8 +227,16 @@ func crashRedelivers(t *testing.T, h Harness) {
 	}}
 	subscribe(t, first, subscription)
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go first.Run(ctx) //nolint:errcheck // this end dies
+	died := make(chan struct{})
+	go func() {
+		defer close(died)
+		_ = first.Run(ctx) // cut off, it may fail or not
+	}()
+	defer func() {
+		close(release)
+		cancel()
+		<-died
+	}()
 	sent := deleted("u1")
 	publish(t, first, sent)
 	<-entered
