@@ -15,9 +15,7 @@ const MaxImages = 30
 type AddImageInput struct {
 	// ID of the image to be; the same id again returns what was made the first time.
 	ID, ProductID uuid.UUID
-	// ContentType as the client says; the bytes decide.
-	ContentType string
-	// Data of the picture.
+	// Data of the picture; its bytes say what it is, whatever the client says.
 	Data []byte
 	// Alt is the alternative text.
 	Alt string
@@ -42,7 +40,7 @@ func (s *Service) AddImage(ctx context.Context, input AddImageInput) (Image, err
 	if len(p.Images) >= MaxImages {
 		return Image{}, fault.Invalid("image", "a product has at most %d images", MaxImages)
 	}
-	picture, err := s.pictures.Put(ctx, input.ContentType, input.Data)
+	picture, err := s.pictures.Put(ctx, input.Data)
 	if err != nil {
 		return Image{}, err
 	}
@@ -58,18 +56,12 @@ func (s *Service) AddImage(ctx context.Context, input AddImageInput) (Image, err
 	return image, err
 }
 
-// DeleteImage removes an image from a product, then its objects.
+// DeleteImage removes an image from a product. Its object stays: another
+// product may show the same picture.
 func (s *Service) DeleteImage(ctx context.Context, productID, imageID uuid.UUID) error {
-	var gone Image
-	err := s.changeProduct(ctx, productID, func(ctx context.Context, tx Tx) error {
-		var err error
-		gone, err = tx.DeleteImage(ctx, productID, imageID)
-		return err
+	return s.changeProduct(ctx, productID, func(ctx context.Context, tx Tx) error {
+		return tx.DeleteImage(ctx, productID, imageID)
 	})
-	if err != nil || gone.ObjectKey == "" {
-		return err
-	}
-	return s.pictures.Delete(ctx, gone.ObjectKey, gone.ThumbnailKey)
 }
 
 // changeProduct makes a change that belongs to a product: its version rises and the event leaves.

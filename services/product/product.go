@@ -106,6 +106,8 @@ func parseEtag(etag string) (int64, error) {
 	if etag == "" || etag == "*" {
 		return 0, nil
 	}
+	// The entity tag of an answer over HTTP goes on behind the version, because an answer also changes with the stock.
+	etag, _, _ = strings.Cut(etag, ".")
 	version, err := strconv.ParseInt(etag, 10, 64)
 	if err != nil || version < 1 {
 		// No version of ours looks like this, so the caller's copy is not the present one.

@@ -51,7 +51,7 @@ type Tx interface {
 	Product(ctx context.Context, id uuid.UUID) (Product, error)
 	// Exists reports whether a product with the id was ever made.
 	Exists(ctx context.Context, id uuid.UUID) (bool, error)
-	// ProductsBySKU returns the products that are not deleted, by SKU, with images and categories.
+	// ProductsBySKU returns the products that are not deleted, by SKU, or by slug where they have no SKU.
 	ProductsBySKU(ctx context.Context, skus []string) (map[string]Product, error)
 	// TakenSlugs returns which slugs start with one of the stems, among products that are not deleted.
 	TakenSlugs(ctx context.Context, stems []string) (map[string]bool, error)
@@ -66,8 +66,8 @@ type Tx interface {
 	AdjustStock(ctx context.Context, adjustment Adjustment) (Stock, error)
 	// InsertImage adds an image at the end; the same id again changes nothing.
 	InsertImage(ctx context.Context, productID uuid.UUID, image Image, now time.Time) (Image, error)
-	// DeleteImage removes an image of the product and returns it, or a NotFound fault.
-	DeleteImage(ctx context.Context, productID, imageID uuid.UUID) (Image, error)
+	// DeleteImage removes an image of the product, or fails with NotFound.
+	DeleteImage(ctx context.Context, productID, imageID uuid.UUID) error
 	// ReplaceExternalImages swaps the product's external images for others.
 	ReplaceExternalImages(ctx context.Context, productID uuid.UUID, images []Image, now time.Time) error
 	// Categories returns all categories.
@@ -82,12 +82,10 @@ type Tx interface {
 	Publish(ctx context.Context, events ...Event) error
 }
 
-// Pictures keeps uploaded pictures.
+// Pictures keeps uploaded pictures. Equal pictures share an object, so objects are never deleted with an image.
 type Pictures interface {
-	// Put checks, stores and scales a picture and returns where it is. A picture that is none fails on the field "image".
-	Put(ctx context.Context, contentType string, data []byte) (Picture, error)
-	// Delete removes objects; ones that are gone are no failure.
-	Delete(ctx context.Context, keys ...string) error
+	// Put checks, scales and stores a picture and returns where it is. Bytes that are none fail on the field "image".
+	Put(ctx context.Context, data []byte) (Picture, error)
 }
 
 // Picture is where an uploaded picture is kept.

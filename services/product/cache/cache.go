@@ -58,7 +58,9 @@ type Entry struct {
 	ProductID uuid.UUID
 }
 
-func (e *Entry) size() int64 { return int64(len(e.Message) + len(e.JSON) + len(e.Etag) + entryOverhead) }
+func (e *Entry) size() int64 {
+	return int64(len(e.Message) + len(e.JSON) + len(e.Etag) + entryOverhead)
+}
 
 // Source tells what changed.
 type Source interface {

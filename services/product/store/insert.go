@@ -113,17 +113,14 @@ func (t *tx) InsertImage(ctx context.Context, productID uuid.UUID, image product
 	return image, t.newImage(productID, image, now).Exec(ctx)
 }
 
-// DeleteImage removes an image of the product and returns it.
-func (t *tx) DeleteImage(ctx context.Context, productID, imageID uuid.UUID) (product.Image, error) {
-	row, err := t.client.ProductImage.Query().
-		Where(productimage.ID(imageID), productimage.ProductID(productID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return product.Image{}, product.NotFoundImage(imageID.String())
+// DeleteImage removes an image of the product.
+func (t *tx) DeleteImage(ctx context.Context, productID, imageID uuid.UUID) error {
+	n, err := t.client.ProductImage.Delete().
+		Where(productimage.ID(imageID), productimage.ProductID(productID)).Exec(ctx)
+	if err == nil && n == 0 {
+		return product.NotFoundImage(imageID.String())
 	}
-	if err != nil {
-		return product.Image{}, err
-	}
-	return imageFromRow(row), t.client.ProductImage.DeleteOne(row).Exec(ctx)
+	return err
 }
 
 // ReplaceExternalImages swaps the product's external images for others.

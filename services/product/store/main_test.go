@@ -28,10 +28,9 @@ type bench struct {
 
 type noPictures struct{}
 
-func (noPictures) Put(context.Context, string, []byte) (product.Picture, error) {
+func (noPictures) Put(context.Context, []byte) (product.Picture, error) {
 	return product.Picture{Key: "k", ThumbnailKey: "t", Width: 2, Height: 1}, nil
 }
-func (noPictures) Delete(context.Context, ...string) error { return nil }
 
 func newBench(t testing.TB) *bench {
 	t.Helper()

@@ -43,15 +43,20 @@ func (t *tx) Exists(ctx context.Context, id uuid.UUID) (bool, error) {
 	return t.client.Product.Query().Where(entproduct.ID(id)).Exist(ctx)
 }
 
-// ProductsBySKU returns the products that are not deleted, by SKU.
+// ProductsBySKU returns the products that are not deleted, by SKU, or by slug where they have no SKU.
 func (t *tx) ProductsBySKU(ctx context.Context, skus []string) (map[string]product.Product, error) {
-	products, err := t.query(ctx, selectProduct+` WHERE p.sku = ANY ($1) AND p.sku <> '' AND p.delete_time IS NULL`, skus)
+	products, err := t.query(ctx, selectProduct+` WHERE p.delete_time IS NULL AND
+		((p.sku <> '' AND p.sku = ANY ($1)) OR (p.sku = '' AND p.slug = ANY ($1)))`, skus)
 	if err != nil {
 		return nil, err
 	}
 	found := make(map[string]product.Product, len(products))
 	for _, p := range products {
-		found[p.SKU] = p
+		key := p.SKU
+		if key == "" {
+			key = p.Slug
+		}
+		found[key] = p
 	}
 	return found, nil
 }
