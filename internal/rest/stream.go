@@ -7,15 +7,11 @@ import (
 	"io"
 	"net/http"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/commercestack/commercestack/internal/rpc"
 )
-
-// encoding is the contract's JSON: zeros and empty lists are visible, unset messages are not.
-var encoding = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // stream is one REST request as a call. It reads the request once and keeps
 // the encoded answer until the call has ended, because only then the status is known.
@@ -96,7 +92,7 @@ func (s *stream) Send(msg any) error {
 		return nil
 	}
 	buffer, _ := buffers.Get().(*bytes.Buffer)
-	encoded, err := encoding.MarshalAppend(buffer.AvailableBuffer(), reflection.Interface())
+	encoded, err := appendMessage(buffer.AvailableBuffer(), reflection)
 	if err != nil {
 		putBuffer(buffer)
 		return fmt.Errorf("rest: encode %s: %w", reflection.Descriptor().FullName(), err)
