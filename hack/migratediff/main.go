@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string) error {
 func migrationFolder(component string) string { return filepath.Join("ent", component, "migrations") }
 
 func write(ctx context.Context, component, name string) error {
+	if err := generated(component); err != nil {
+		return err
+	}
 	dir := migrationFolder(component)
 	if err := prepareFolder(dir, component); err != nil {
 		return err
@@ -103,11 +106,8 @@ func checkAll(ctx context.Context, components []string) error {
 // plan runs the inner program with the component's tables compiled in. The import lives in an overlay of the build, so
 // no registry of components has to be kept and a component works as soon as Ent has generated it.
 func plan(ctx context.Context, component, name string) error {
-	if !validName.MatchString(component) {
-		return fmt.Errorf("component name %q is not in lower case", component)
-	}
-	if _, err := os.Stat(filepath.Join("ent", component, "migrate", "schema.go")); err != nil {
-		return fmt.Errorf("run `make generate-ent COMPONENT=%s` first: %w", component, err)
+	if err := generated(component); err != nil {
+		return err
 	}
 	temporary, err := os.MkdirTemp("", "migratediff-")
 	if err != nil {
@@ -134,6 +134,16 @@ func plan(ctx context.Context, component, name string) error {
 		return fmt.Errorf("build: %w", err)
 	}
 	return command(ctx, binary, component, name).Run()
+}
+
+func generated(component string) error {
+	if !validName.MatchString(component) {
+		return fmt.Errorf("component name %q is not in lower case", component)
+	}
+	if _, err := os.Stat(filepath.Join("ent", component, "migrate", "schema.go")); err != nil {
+		return fmt.Errorf("run `make generate-ent COMPONENT=%s` first: %w", component, err)
+	}
+	return nil
 }
 
 func command(ctx context.Context, name string, args ...string) *exec.Cmd {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -56,6 +54,31 @@ type Component struct {
 	// Password of the login role: printable ASCII. An empty one leaves the role as it is, for a role whose password is set
 	// elsewhere.
 	Password string
+}
+
+// CreateDatabase makes the database unless it exists. adminURL names another database of the same server.
+func CreateDatabase(ctx context.Context, adminURL, name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, adminURL)
+	if err != nil {
+		return fmt.Errorf("postgres: create database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
+	var exists bool
+	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
+		return fmt.Errorf("postgres: create database %s: %w", name, err)
+	}
+	if exists {
+		return nil
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+quote(name))
+	// Another process may have made it in between.
+	if err != nil && !slices.Contains([]string{"42P04", stateUniqueViolation}, sqlState(err)) {
+		return fmt.Errorf("postgres: create database %s: %w", name, err)
+	}
+	return nil
 }
 
 // Bootstrap makes or repairs, in the database of adminURL, the schema and the roles of every component, the rights
@@ -108,11 +131,7 @@ func bootstrap(ctx context.Context, conn *pgx.Conn, statements []string) error {
 // Advisory locks belong to one database, roles to the whole server: two databases bootstrapped at once can still
 // meet in the catalog of roles.
 func concurrentCatalogChange(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return false
-	}
-	return slices.Contains([]string{"XX000", "42710", stateUniqueViolation, stateDeadlock}, pgErr.Code)
+	return slices.Contains([]string{"XX000", "42710", stateUniqueViolation, stateDeadlock}, sqlState(err))
 }
 
 func databaseStatements(database string) []string {

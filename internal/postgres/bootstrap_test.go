@@ -217,3 +217,29 @@ func TestBootstrapRefuses(t *testing.T) {
 		}
 	})
 }
+
+func TestCreateDatabase(t *testing.T) {
+	t.Parallel()
+	admin := pgtest.AdminURL(t)
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error { return postgres.CreateDatabase(t.Context(), admin, "commerce") })
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.CreateDatabase(t.Context(), admin, "commerce"); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+	connect(t, strings.Replace(admin, "/postgres?", "/commerce?", 1))
+	if err := postgres.CreateDatabase(t.Context(), admin, `a"b`); err == nil {
+		t.Error("a name with a quote is accepted")
+	}
+	if err := postgres.CreateDatabase(t.Context(), "postgres://127.0.0.1:1/x", "commerce"); err == nil {
+		t.Error("no server and no error")
+	}
+	weak := pgtest.NewDatabase(t, pgtest.Schema{Component: "order"})
+	if err := postgres.CreateDatabase(t.Context(), weak.URL("order"), "mine"); state(err) != insufficientPrivilege {
+		t.Errorf("a component makes a database: %v", err)
+	}
+}

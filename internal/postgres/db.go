@@ -149,8 +149,13 @@ func (db *DB) Replica() *pgxpool.Pool { return db.replica }
 // SQL is the primary's pool as a database/sql handle.
 func (db *DB) SQL() *sql.DB { return db.sql }
 
-// Driver is an Ent driver without a transaction, for reads.
-func (db *DB) Driver() dialect.Driver { return entsql.OpenDB(dialect.Postgres, db.sql) }
+// Driver is an Ent driver without a transaction, for reads. Closing an Ent client over it leaves the DB open.
+func (db *DB) Driver() dialect.Driver { return poolDriver{entsql.OpenDB(dialect.Postgres, db.sql)} }
+
+type poolDriver struct{ *entsql.Driver }
+
+// Close implements dialect.Driver. The pool is the DB's, and others use it.
+func (poolDriver) Close() error { return nil }
 
 // Batch sends the queued statements in one round trip and in one implicit transaction: one failing undoes all.
 func (db *DB) Batch(ctx context.Context, batch *pgx.Batch) error {

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -52,6 +53,9 @@ func TestSessionsHaveTheirSettings(t *testing.T) {
 	defer rows.Close() //nolint:errcheck // one value
 	if got, err := entsql.ScanInt(rows); err != nil || got != 7 {
 		t.Errorf("Ent's driver answers %d (%v)", got, err)
+	}
+	if err := errors.Join(db.Driver().Close(), db.SQL().PingContext(t.Context())); err != nil {
+		t.Errorf("closing Ent's client closed the DB: %v", err)
 	}
 }
 

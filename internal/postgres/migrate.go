@@ -128,6 +128,9 @@ func (s MigrationSet) apply(ctx context.Context, db *sql.DB, component string) e
 		return err
 	}
 	if _, err := provider.Up(ctx); err != nil {
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok && partial.Failed != nil && partial.Failed.Source != nil {
+			return fmt.Errorf("%s: %w", partial.Failed.Source.Path, partial.Err)
+		}
 		return err
 	}
 	return protect(ctx, db, component, table)

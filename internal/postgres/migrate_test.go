@@ -61,7 +61,7 @@ func TestAFailedMigrationLeavesNothingAndCanBeRepaired(t *testing.T) {
 	database := pgtest.NewDatabase(t, pgtest.Schema{Component: "order", Plain: true})
 	files := map[string]string{"00001_mug.sql": "-- +goose Up\nCREATE TABLE mug (id int);\nSELECT 1/0;\n"}
 	err := postgres.Migrate(t.Context(), database.AdminURL(), "order", set("order", files))
-	if err == nil || !strings.Contains(err.Error(), "set order") || !strings.Contains(err.Error(), "division by zero") {
+	if err == nil || !strings.Contains(err.Error(), "set order: 00001_mug.sql") || !strings.Contains(err.Error(), "division by zero") {
 		t.Fatalf("error %v", err)
 	}
 	files["00001_mug.sql"] = "-- +goose Up\nCREATE TABLE mug (id int);\n"

@@ -35,6 +35,14 @@ func violates(err error, state, constraint string) bool {
 }
 
 func retryable(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pgErr.Code == stateSerializationFailure || pgErr.Code == stateDeadlock)
+	state := sqlState(err)
+	return state == stateSerializationFailure || state == stateDeadlock
+}
+
+// sqlState is the server's code for err, or "" when it did not come from the server.
+func sqlState(err error) string {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pgErr.Code
+	}
+	return ""
 }
