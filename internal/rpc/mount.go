@@ -69,12 +69,16 @@ func WithReadiness(ready func(ctx context.Context, service string) error) MountO
 func WithoutReflection() MountOption { return func(m *mounting) { m.reflection = false } }
 
 // Mount serves every method of the server on mux over Connect, gRPC and
-// gRPC-Web, with gRPC's health and reflection services beside. Call it once a
-// server, after all services are registered.
+// gRPC-Web, with gRPC's health and reflection services beside. It compiles the
+// validation rules first, so that no request waits for that, and panics when
+// one of them is broken. Call it once a server, after all services are registered.
 func Mount(mux connecthttp.ServeMux, server *connect.Server, options ...MountOption) {
 	m := mounting{ready: func(context.Context, string) error { return nil }, reflection: true}
 	for _, option := range options {
 		option(&m)
+	}
+	if err := Warm(context.Background(), server); err != nil {
+		panic(err) // a mistake in the contract, found at start and by the tests
 	}
 	registerHealth(server, m.ready)
 	if m.reflection {

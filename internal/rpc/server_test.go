@@ -335,12 +335,16 @@ func TestForeignErrors(t *testing.T) {
 			{connect.NewError(connect.CodeInternal, "secret").WithRemote(), fault.KindInternal, nil},
 			{connect.NewError(connect.CodeUnimplemented, "no"), fault.KindInternal, nil},
 			{context.DeadlineExceeded, fault.KindUnavailable, context.DeadlineExceeded},
-			{context.Canceled, fault.KindUnavailable, context.Canceled},
+			{context.Canceled, fault.KindUnavailable, nil}, // by somebody else than this caller
+			{fault.New(fault.KindUnavailable, "CANCELED", "a component's caller went away"), fault.KindUnavailable, nil},
 		} {
 			b.stock.commit = func(context.Context, *productv1.CommitReservationRequest) error { return test.err }
 			err := commit(t.Context(), client)
 			if got := fault.From(err); got == nil || got.Kind != test.want && got.Reason != "UNIMPLEMENTED" || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%v became %v", test.err, err)
+			}
+			if test.is == nil && errors.Is(err, context.Canceled) {
+				t.Errorf("%v: a caller who waits is told that it went away", test.err)
 			}
 			if test.is != nil && !errors.Is(err, test.is) {
 				t.Errorf("%v is no %v", err, test.is)

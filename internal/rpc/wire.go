@@ -72,14 +72,17 @@ func kindOf(code connect.Code) fault.Kind {
 // nobody mapped becomes an internal fault whose text hides the cause.
 func classify(ctx context.Context, err error) *fault.Error {
 	known := fault.From(err)
-	if known != nil && known.Kind != fault.KindInternal {
+	interrupted := known != nil && known.Reason == reasonCanceled || known == nil && errors.Is(err, context.Canceled)
+	if known != nil && known.Kind != fault.KindInternal && !interrupted {
 		return known
 	}
-	if ended := ctx.Err(); ended != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		if errors.Is(ended, context.Canceled) || (ended == nil && errors.Is(err, context.Canceled)) {
-			return errCanceled.WithCause(err)
-		}
+	switch ended := ctx.Err(); {
+	case errors.Is(ended, context.Canceled):
+		return errCanceled.WithCause(err)
+	case ended != nil, errors.Is(err, context.DeadlineExceeded):
 		return errDeadline.WithCause(err)
+	case interrupted: // not by this caller, who shall try again
+		return errInterrupted.WithCause(err)
 	}
 	if foreign, ok := errors.AsType[*connect.Error](err); ok && known == nil && !foreign.IsRemote() {
 		// Only libraries beside our handlers author these: reflection, health, an unimplemented method.
@@ -96,6 +99,7 @@ func classify(ctx context.Context, err error) *fault.Error {
 var (
 	errCanceled      = fault.New(fault.KindUnavailable, reasonCanceled, "the caller went away")
 	errDeadline      = fault.New(fault.KindUnavailable, reasonDeadline, "this took too long, try again").WithRetryAfter(time.Second)
+	errInterrupted   = fault.New(fault.KindUnavailable, "", "this was interrupted, try again").WithRetryAfter(time.Second)
 	errUnimplemented = fault.New(fault.KindNotFound, reasonUnimplemented, "there is no such method")
 )
 
