@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -124,6 +125,9 @@ func (d *folder) initialise(ctx context.Context, binaries string, noSync bool) e
 	}
 	defer done()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, secret)
+	// As in supervise: the thread that started initdb must outlive it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(output)))
 	}

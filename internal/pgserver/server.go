@@ -126,8 +126,12 @@ func start(ctx context.Context, config Config, dir *folder) (*Server, error) {
 		server := &Server{
 			port: port, password: password, lock: dir.lock, log: newServerLog(config.Logger), done: make(chan struct{}),
 		}
+		// Kept before the start, so that no failure after it can leave a server behind.
+		if err := dir.keepPort(port); err != nil {
+			return nil, fmt.Errorf("keep the port: %w", err)
+		}
 		if err = server.run(ctx, config, binaries, dir); err == nil {
-			return server, dir.keepPort(port)
+			return server, nil
 		}
 		// Somebody may have taken the port between the look and the start.
 		if config.Port != 0 || attempt == 3 || portFree(port) {
@@ -171,6 +175,7 @@ func (s *Server) run(ctx context.Context, config Config, binaries string, dir *f
 // thread that started the child ends, so the thread must live as long as the child.
 func (s *Server) supervise(cmd *exec.Cmd, started chan<- error) {
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	defer close(s.done)
 	if err := cmd.Start(); err != nil {
 		started <- fmt.Errorf("start %s: %w", cmd.Path, err)

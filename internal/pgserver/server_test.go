@@ -330,6 +330,29 @@ func TestStartFails(t *testing.T) {
 	})
 }
 
+func TestStartNamesWhatItCannotUse(t *testing.T) {
+	t.Parallel()
+	for name, message := range map[string]string{
+		"lock": "lock: is a directory", "password": "read the superuser's password", "port": "keep the port",
+		"cluster/postmaster.pid": "clean up after an earlier server", "cluster/PG_VERSION": "PG_VERSION",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newFolder(t)
+			path := filepath.Join(dir, name)
+			if err := errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Start(t.Context(), throwawayConfig(dir)); err == nil || !strings.Contains(err.Error(), message) {
+				t.Errorf("error %v, want %q in it", err, message)
+			}
+			if pids, err := processesIn(filepath.Join(dir, "cluster")); err != nil || len(pids) > 0 {
+				t.Errorf("processes %v are left (%v)", pids, err)
+			}
+		})
+	}
+}
+
 func TestKeptPortInUseIsReplaced(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -40,7 +40,10 @@ type Throwaway struct {
 // StartThrowaway starts a server on a copy of a cluster that is initialised once on this machine and kept in the
 // temporary folder, or in memory where there is enough. A process that is killed leaves files there, which a later call removes.
 func StartThrowaway(ctx context.Context) (*Throwaway, error) {
-	root := filepath.Join(throwawayPlace(), fmt.Sprintf("commerce-pgserver-%d", os.Getuid()))
+	return startThrowaway(ctx, filepath.Join(throwawayPlace(), fmt.Sprintf("commerce-pgserver-%d", os.Getuid())))
+}
+
+func startThrowaway(ctx context.Context, root string) (*Throwaway, error) {
 	if err := privateFolder(root); err != nil {
 		return nil, fmt.Errorf("pgserver: %w", err)
 	}
