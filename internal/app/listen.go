@@ -1,0 +1,108 @@
+package app
+
+import (
+	"context"
+	"net/http"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/commercestack/commercestack/internal/audit"
+	"github.com/commercestack/commercestack/internal/bus"
+	"github.com/commercestack/commercestack/internal/bus/postgresbus"
+	"github.com/commercestack/commercestack/internal/idempotency"
+	"github.com/commercestack/commercestack/internal/postgres"
+	"github.com/commercestack/commercestack/internal/rpc"
+	"github.com/commercestack/commercestack/services/gateway"
+)
+
+// addHandlers builds what the process serves: its components, and the gateway
+// in front of all when it is here.
+func (p *process) addHandlers() error {
+	p.inner = p.handler()
+	if !p.withGateway {
+		return nil
+	}
+	config, err := p.config.Gateway.config()
+	if err != nil {
+		return err
+	}
+	options := gateway.Options{
+		Config: config, Local: make(map[string]http.Handler), Remote: make(map[string][]gateway.Target),
+		Verify: p.newVerify(), Signer: p.resources.keys.signer, Transport: p.directory.http.Transport,
+		Logger: p.resources.logger, Registry: p.resources.registry, Now: p.now,
+	}
+	if p.resources.sharedLimits {
+		options.Redis = p.resources.redis
+	}
+	for name := range p.directory.local {
+		options.Local[name] = p.inner
+	}
+	if len(p.resources.extra) > 0 {
+		options.Local[simulatorName] = p.inner
+	}
+	options.Local[gatewayName] = p.gatewayRoutes()
+	for name, u := range p.directory.remote {
+		options.Remote[name] = target(u)
+	}
+	p.public, err = gateway.New(options)
+	return err
+}
+
+// addListeners opens the addresses. With a gateway in the process, listen is
+// the public one and internal, when given, serves the components to peers.
+func (p *process) addListeners(listen, internal, metrics string) error {
+	handler := p.inner
+	if p.public != nil {
+		handler = p.public
+	}
+	if err := p.listen(listen, handler); err != nil {
+		return err
+	}
+	if p.public != nil && internal != "" {
+		if err := p.listen(internal, p.inner); err != nil {
+			return err
+		}
+	}
+	if metrics != "" {
+		return p.listen(metrics, p.metricsHandler())
+	}
+	return nil
+}
+
+// addresses lists where the process listens, in the order of addListeners.
+func (p *process) addresses() []string {
+	all := make([]string, 0, len(p.listeners))
+	for i := range p.listeners {
+		all = append(all, p.listeners[i].net.Addr().String())
+	}
+	return all
+}
+
+// dataInterceptors are what runs just before a handler, with the database of
+// the component that owns the method.
+func (p *process) dataInterceptors() []connect.ServerInterceptor {
+	for name, db := range p.databases {
+		p.keys[name] = idempotency.NewStore(db, p.resources.keys.ring, idempotency.WithLogger(p.resources.logger))
+	}
+	return []connect.ServerInterceptor{
+		audit.Interceptor(func(procedure string) *postgres.DB { return p.databases[rpc.ComponentOf(procedure)] }, p.resources.logger),
+		idempotency.Interceptor(func(procedure string) *idempotency.Store { return p.keys[rpc.ComponentOf(procedure)] }),
+	}
+}
+
+// newBus gives a component the bus under its own login, so that it can only
+// claim deliveries of its own subscriptions.
+func (p *process) newBus(ctx context.Context, name string) (bus.Bus, error) {
+	db := p.databases[name]
+	if db == nil {
+		return nil, nil //nolint:nilnil // a component without data has no bus
+	}
+	var events bus.Bus
+	var err error
+	events, err = postgresbus.New(ctx, postgresbus.Config{DB: db, Logger: p.resources.logger, Registry: p.resources.registry})
+	if err != nil {
+		return nil, err
+	}
+	p.buses[name] = events
+	return events, nil
+}

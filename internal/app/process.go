@@ -1,0 +1,246 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/commercestack/commercestack/internal/bus"
+	"github.com/commercestack/commercestack/internal/component"
+	"github.com/commercestack/commercestack/internal/idempotency"
+	"github.com/commercestack/commercestack/internal/inbox"
+	"github.com/commercestack/commercestack/internal/objectstore"
+	"github.com/commercestack/commercestack/internal/outbox"
+	"github.com/commercestack/commercestack/internal/postgres"
+)
+
+// resources are what a process opened before it builds components.
+type resources struct {
+	keys     keys
+	redis    redis.UniversalClient
+	objects  *objectstore.Store
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	// databaseURL returns a component's login.
+	databaseURL func(component string) (string, error)
+	// sharedLimits is false when Redis is this process's own, so that limits need not leave the process.
+	sharedLimits bool
+	// extra are handlers of this process that belong to no component (the Stripe simulator), by mux pattern.
+	extra map[string]http.Handler
+	// loops run beside the components'.
+	loops []func(context.Context) error
+}
+
+// process is a running set of components.
+type process struct {
+	config     *Config
+	resources  resources
+	components []*component.Component
+	databases  map[string]*postgres.DB
+	buses      map[string]bus.Bus
+	keys       map[string]*idempotency.Store
+	directory  *directory
+	server     *connect.Server
+	draining   atomic.Bool
+	listeners  []listener
+	// withGateway is true when this process has the public listener.
+	withGateway bool
+	// inner serves the components of this process; public is the gateway.
+	inner, public http.Handler
+	now           func() time.Time
+}
+
+// newProcess builds the named components. remote holds the addresses of the
+// others. Whatever was opened is closed again when something fails.
+func newProcess(ctx context.Context, config *Config, names []string, remote map[string]*url.URL, r resources) (_ *process, err error) {
+	chosen, withGateway, err := choose(names)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{config: config, resources: r, databases: make(map[string]*postgres.DB), buses: make(map[string]bus.Bus),
+		keys: make(map[string]*idempotency.Store), withGateway: withGateway, now: time.Now}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	for _, entry := range chosen {
+		if entry.migrations == nil {
+			continue
+		}
+		if err := p.openDatabase(ctx, entry.name); err != nil {
+			return nil, err
+		}
+	}
+	p.server = p.newServer()
+	p.directory = &directory{
+		server: p.server, local: make(map[string]bool), remote: remote, signer: r.keys.signer,
+		http: &http.Client{Transport: newTransport()}, clients: make(map[string]*connect.Client),
+	}
+	for _, entry := range chosen {
+		p.directory.local[entry.name] = true
+	}
+	if err := p.checkRemotes(); err != nil {
+		return nil, err
+	}
+	for _, entry := range chosen {
+		if err := p.build(ctx, entry); err != nil {
+			return nil, err
+		}
+	}
+	return p, p.addHandlers()
+}
+
+func (p *process) openDatabase(ctx context.Context, name string) error {
+	login, err := p.resources.databaseURL(name)
+	if err != nil {
+		return err
+	}
+	replica := ""
+	if p.config.DatabaseReplicaURL != "" {
+		replica = replaceComponent(p.config.DatabaseReplicaURL, name)
+	}
+	db, err := postgres.Open(ctx, postgres.Config{
+		URL: login, Schema: name, ReplicaURL: replica, MaxConns: p.config.DatabaseMaxConns, Logger: p.resources.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("component %s: %w", name, err)
+	}
+	p.databases[name] = db
+	p.resources.registry.MustRegister(db.Collector(), outbox.Collector(db))
+	return nil
+}
+
+// build makes one component with everything it is allowed to touch, and nothing else.
+func (p *process) build(ctx context.Context, entry registration) error {
+	events, err := p.newBus(ctx, entry.name)
+	if err != nil {
+		return fmt.Errorf("component %s: event bus: %w", entry.name, err)
+	}
+	env := component.Env{
+		Name: entry.name, Logger: p.resources.logger.With(slog.String("component", entry.name)), DB: p.databases[entry.name],
+		Bus: events, Redis: p.resources.redis, Client: p.directory.clientFor(entry.name), Keyring: p.resources.keys.ring,
+		Objects: p.resources.objects, Registry: p.resources.registry, Now: time.Now,
+		PublicURL: p.config.PublicURL, Development: p.config.Development, Currency: p.config.Currency,
+	}
+	built, err := entry.build(ctx, p.config, env)
+	if err != nil {
+		return fmt.Errorf("component %s: %w", entry.name, err)
+	}
+	if built.Register != nil {
+		built.Register(p.server)
+	}
+	p.components = append(p.components, built)
+	return nil
+}
+
+// run serves until the context ends, then stops in the order that loses
+// nothing: say not ready, finish requests, stop background loops, close.
+func (p *process) run(ctx context.Context) error {
+	defer p.close()
+	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLoops()
+	group, groupCtx := errgroup.WithContext(loops)
+	for _, events := range p.buses {
+		group.Go(named("event bus", groupCtx, events.Run))
+	}
+	for _, built := range p.components {
+		for _, loop := range built.Run {
+			group.Go(named(built.Name, groupCtx, loop))
+		}
+	}
+	for i := range p.listeners {
+		group.Go(p.listeners[i].serve)
+	}
+	for _, loop := range p.resources.loops {
+		group.Go(named("simulator", groupCtx, loop))
+	}
+	p.maintain(groupCtx, group)
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-groupCtx.Done():
+		}
+		p.draining.Store(true)
+		if ctx.Err() != nil {
+			time.Sleep(p.config.DrainDelay)
+		}
+		err := p.shutdownListeners()
+		stopLoops()
+		return err
+	})
+	err := group.Wait()
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || err == nil) {
+		return nil
+	}
+	return err
+}
+
+// maintain runs what every component with data needs: its outbox is relayed to
+// the bus, and what was remembered against repetition is forgotten in time.
+func (p *process) maintain(ctx context.Context, group *errgroup.Group) {
+	for _, built := range p.components {
+		db, ok := p.databases[built.Name]
+		if !ok {
+			continue
+		}
+		relay := &outbox.Relay{DB: db, Bus: p.buses[built.Name], Logger: p.resources.logger}
+		group.Go(named(built.Name+" outbox", ctx, relay.Run))
+		group.Go(named(built.Name+" idempotency", ctx, p.keys[built.Name].Run))
+		group.Go(named(built.Name+" inbox", ctx, func(ctx context.Context) error { return inbox.Run(ctx, db, p.resources.logger) }))
+	}
+}
+
+// named wraps a loop so that its failure says whose it is.
+func named(name string, ctx context.Context, loop func(context.Context) error) func() error {
+	return func() error {
+		if err := loop(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+}
+
+// ready fails while a component cannot serve, or once the process drains.
+func (p *process) ready(ctx context.Context) error {
+	if p.draining.Load() {
+		return errors.New("stopping")
+	}
+	for _, built := range p.components {
+		if built.Ready == nil {
+			continue
+		}
+		if err := built.Ready(ctx); err != nil {
+			return fmt.Errorf("component %s is not ready", built.Name)
+		}
+	}
+	return nil
+}
+
+// close frees what newProcess opened. It runs after everything stopped.
+func (p *process) close() {
+	for _, built := range p.components {
+		if built.Close != nil {
+			built.Close()
+		}
+	}
+	for _, events := range p.buses {
+		events.Close()
+	}
+	for _, db := range p.databases {
+		db.Close()
+	}
+	for i := range p.listeners {
+		p.listeners[i].close()
+	}
+}

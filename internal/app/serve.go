@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/commercestack/commercestack/internal/objectstore"
+	"github.com/commercestack/commercestack/internal/telemetry"
+)
+
+// serveCommand runs some components of a stack against databases and peers that exist.
+type serveCommand struct {
+	Config `embed:""`
+
+	Components     []string          `required:"" env:"COMMERCE_COMPONENTS" help:"Components to run: ${components}."`
+	Listen         string            `default:"127.0.0.1:8080" env:"COMMERCE_LISTEN" help:"Address of the gateway when it is among the components, else of the components."`
+	InternalListen string            `env:"COMMERCE_INTERNAL_LISTEN" help:"Address of the components when the gateway is among them."`
+	URLs           map[string]string `name:"url" env:"COMMERCE_URLS" help:"Addresses of the other components, as name=http://host:port. COMMERCE_<COMPONENT>_URL works too."`
+}
+
+// Run implements the command.
+func (c *serveCommand) Run(ctx context.Context, s streams) error {
+	logger := telemetry.NewLogger(s.err, c.LogLevel)
+	r, closeAll, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	r.logger = logger
+	p, err := newProcess(ctx, &c.Config, c.Components, c.remotes(), r)
+	if err != nil {
+		return err
+	}
+	if err := p.addListeners(c.Listen, c.InternalListen, c.MetricsListen); err != nil {
+		p.close()
+		return err
+	}
+	logger.InfoContext(ctx, "serving", "components", c.Components, "listen", p.addresses())
+	return p.run(ctx)
+}
+
+// open makes what the components need from the configuration.
+func (c *serveCommand) open(ctx context.Context) (resources, func(), error) {
+	if c.RedisURL == "" {
+		return resources{}, nil, errors.New("COMMERCE_REDIS_URL is not set")
+	}
+	keys, err := loadKeys(c.IdentityKeysFile, c.EncryptionKeysFile)
+	if err != nil {
+		return resources{}, nil, err
+	}
+	options, err := redis.ParseURL(c.RedisURL)
+	if err != nil {
+		return resources{}, nil, errors.New("COMMERCE_REDIS_URL is not a redis:// address")
+	}
+	client := redis.NewClient(options)
+	closers := []func(){func() { _ = client.Close() }}
+	closeAll := func() {
+		for _, f := range slices.Backward(closers) {
+			f()
+		}
+	}
+	var objects *objectstore.Store
+	if c.ObjectsURL != "" {
+		if objects, err = objectstore.Open(ctx, c.ObjectsURL); err != nil {
+			closeAll()
+			return resources{}, nil, fmt.Errorf("object storage: %w", err)
+		}
+		closers = append(closers, func() { _ = objects.Close() })
+	}
+	return resources{
+		keys: keys, redis: client, objects: objects, registry: telemetry.NewRegistry(), databaseURL: c.databaseURL, sharedLimits: true,
+	}, closeAll, nil
+}
+
+// remotes collects the addresses of components outside this process.
+func (c *serveCommand) remotes() map[string]*url.URL {
+	remote := make(map[string]*url.URL)
+	for _, name := range append(ComponentNames(), simulatorName) {
+		if name == gatewayName || slices.Contains(c.Components, name) {
+			continue
+		}
+		if u, err := remoteURL(name, c.URLs); err == nil {
+			remote[name] = u
+		}
+	}
+	return remote
+}
+
+// checkRemotes fails at start when a component that is needed is nowhere.
+func (p *process) checkRemotes() error {
+	for _, name := range ComponentNames() {
+		if name == gatewayName || p.directory.local[name] || p.directory.remote[name] != nil {
+			continue
+		}
+		for _, needed := range p.needs() {
+			if needed == name {
+				_, err := remoteURL(name, nil)
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dependencies are the components that a component calls.
+var dependencies = map[string][]string{
+	"auth":    {"notification"},
+	"user":    {"auth", "order", "billing"},
+	"product": nil, "notification": nil, "analytics": nil,
+	"order":     {"product", "billing", "auth"},
+	"billing":   {"order"},
+	"admin":     {"auth", "user", "product", "order", "billing", "notification", "analytics"},
+	gatewayName: {"auth", "user", "product", "order", "billing", "notification", "analytics", "admin"},
+}
+
+// needs lists what the components of this process call.
+func (p *process) needs() []string {
+	var all []string
+	for name := range p.directory.local {
+		all = append(all, dependencies[name]...)
+	}
+	if p.withGateway {
+		all = append(all, dependencies[gatewayName]...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// componentList is what the help shows.
+func componentList() string { return strings.Join(ComponentNames(), ", ") }

@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/commercestack/commercestack/internal/telemetry"
+	"github.com/commercestack/commercestack/services/stripesim"
+)
+
+// simulateCommand runs the Stripe simulator alone, for a development stack of several processes.
+type simulateCommand struct {
+	LogLevel      string   `default:"info" enum:"debug,info,warn,error" env:"COMMERCE_LOG_LEVEL" help:"Lowest level that is logged."`
+	Listen        string   `default:"127.0.0.1:8090" env:"COMMERCE_LISTEN" help:"Address of the simulator; it answers below /dev/stripe."`
+	DatabaseURL   string   `required:"" env:"COMMERCE_DATABASE_ADMIN_URL" help:"PostgreSQL with a role that may create the schema stripesim."`
+	Key           string   `required:"" env:"STRIPE_SECRET_KEY" help:"The key that callers must show; it starts with sk_test_."`
+	WebhookURL    string   `required:"" env:"COMMERCE_WEBHOOK_URL" help:"Where signed events go: the shop's /api/v1/billing/webhooks/stripe."`
+	WebhookSecret []string `required:"" env:"STRIPE_WEBHOOK_SECRET" help:"Secrets that sign the events."`
+	PublicURL     string   `env:"COMMERCE_PUBLIC_URL" help:"The shop's address as customers see it."`
+}
+
+// Run implements the command.
+func (c *simulateCommand) Run(ctx context.Context, s streams) error {
+	logger := telemetry.NewLogger(s.err, c.LogLevel)
+	pool, err := pgxpool.New(ctx, c.DatabaseURL)
+	if err != nil {
+		return errors.New("the database address is not a URL")
+	}
+	defer pool.Close()
+	simulator, err := stripesim.New(stripesim.Config{
+		Pool: pool, SecretKey: c.Key, WebhookURL: c.WebhookURL, WebhookSecrets: c.WebhookSecret,
+		PublicURL: c.PublicURL + simulatorPath, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(simulatorPath+"/", http.StripPrefix(simulatorPath, simulator.Handler()))
+	p := &process{
+		config: &Config{}, resources: resources{logger: logger, loops: []func(context.Context) error{simulator.Run}},
+	}
+	p.health(mux)
+	if err := p.listen(c.Listen, mux); err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
