@@ -11,7 +11,7 @@ import (
 var (
 	// CatalogStateColumns holds the columns for the "catalog_state" table.
 	CatalogStateColumns = []*schema.Column{
-		{Name: "id", Type: field.TypeInt, Increment: true},
+		{Name: "id", Type: field.TypeInt},
 		{Name: "version", Type: field.TypeInt64, Default: "1"},
 	}
 	// CatalogStateTable holds the schema information for the "catalog_state" table.

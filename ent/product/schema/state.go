@@ -16,14 +16,16 @@ type CatalogState struct{ ent.Schema }
 // Annotations name the table and allow one row only.
 func (CatalogState) Annotations() []schema.Annotation {
 	return []schema.Annotation{
-		entsql.Annotation{Table: "catalog_state", Checks: map[string]string{"catalog_state_single_check": "id = 1"}},
+		entsql.Annotation{
+			Table: "catalog_state", Checks: map[string]string{"catalog_state_single_check": "id = 1"},
+		},
 	}
 }
 
 // Fields of the state.
 func (CatalogState) Fields() []ent.Field {
 	return []ent.Field{
-		field.Int("id").Immutable(),
+		field.Int("id").Immutable().Annotations(entsql.Annotation{Incremental: new(false)}),
 		field.Int64("version").Default(1).Annotations(entsql.Default("1")),
 	}
 }

@@ -132,6 +132,9 @@ func relevant(changes []atlas.Change) []atlas.Change {
 			return unmanaged(change.C.Attrs)
 		case *atlas.DropIndex, *atlas.DropCheck:
 			return true
+		case *atlas.DropForeignKey:
+			// Ent has no name for a foreign key that is the primary key too. Its own names never end like PostgreSQL's.
+			return strings.HasSuffix(change.F.Symbol, "_fkey")
 		case *atlas.AddAttr:
 			return isComment(change.A)
 		case *atlas.ModifyAttr:

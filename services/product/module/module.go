@@ -24,9 +24,9 @@ import (
 // Config of the component.
 type Config struct {
 	// CacheBytes bounds the memory of the catalog cache.
-	CacheBytes int64 `default:"33554432" env:"COMMERCE_PRODUCT_CACHE_BYTES" help:"Memory of the catalog cache in bytes." name:"product-cache-bytes"`
+	CacheBytes int64 `default:"33554432" env:"COMMERCE_PRODUCT_CACHE_BYTES" help:"Memory of the catalog cache in bytes."`
 	// ExpireEvery is how often reservations whose time is over are ended.
-	ExpireEvery time.Duration `default:"10s" env:"COMMERCE_PRODUCT_EXPIRE_EVERY" help:"How often overdue reservations are ended." name:"product-expire-every"`
+	ExpireEvery time.Duration `default:"10s" env:"COMMERCE_PRODUCT_EXPIRE_EVERY" help:"How often overdue reservations are ended."`
 }
 
 // Migrations of the component's schema.
