@@ -73,7 +73,7 @@ type Config struct {
 // Bus is one component's end of the bus.
 type Bus struct {
 	config  Config
-	metrics *metrics
+	metrics *bus.Metrics
 
 	mutex   sync.Mutex
 	lanes   map[string]*lane
@@ -100,7 +100,7 @@ func New(ctx context.Context, config Config) (*Bus, error) {
 		return nil, fmt.Errorf("postgresbus: the bus is out of reach: %w", postgres.Fault(err))
 	}
 	b := &Bus{config: config, lanes: map[string]*lane{}}
-	b.metrics = newMetrics(b)
+	b.metrics = bus.NewMetrics(config.DB.Schema(), b.depths)
 	if config.Registry != nil {
 		if err := config.Registry.Register(b.metrics); err != nil {
 			return nil, fmt.Errorf("postgresbus: metrics: %w", err)
@@ -149,7 +149,7 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	if _, err := b.config.DB.Pool().Exec(ctx, publishSQL, args...); err != nil {
 		return fmt.Errorf("postgresbus: publish %d events: %w", len(events), postgres.Fault(err))
 	}
-	b.metrics.published.Add(float64(len(events)))
+	b.metrics.Published.Add(float64(len(events)))
 	return nil
 }
 
@@ -166,7 +166,7 @@ func (b *Bus) PublishTx(ctx context.Context, tx *postgres.Tx, events []event.Eve
 	if _, err := tx.ExecContext(ctx, publishSQL, args...); err != nil {
 		return fmt.Errorf("postgresbus: publish %d events: %w", len(events), err)
 	}
-	tx.AfterCommit(func() { b.metrics.published.Add(float64(len(events))) })
+	tx.AfterCommit(func() { b.metrics.Published.Add(float64(len(events))) })
 	return nil
 }
 

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -165,28 +163,23 @@ func (r *run) release() {
 		l.queue = nil
 		l.mutex.Unlock()
 		for _, d := range queue {
-			r.settling <- settlement{delivery: d, lane: l, outcome: outcomeRelease}
+			r.settling <- settlement{delivery: d, lane: l, outcome: bus.OutcomeRelease}
 		}
 	}
 }
 
 // handle calls the handler once and decides what becomes of the delivery.
 func (r *run) handle(l *lane, d delivery) settlement {
-	s := settlement{delivery: d, lane: l, outcome: outcomeDone}
+	s := settlement{delivery: d, lane: l, outcome: bus.OutcomeDone}
 	var e event.Event
 	err := e.UnmarshalJSON([]byte(d.body))
 	if err == nil && d.attempts > l.subscription.MaxAttempts {
 		err = errDied // nobody settled the last attempt; a next one might end this process too
 	}
 	if err == nil {
-		ctx, cancel := context.WithTimeout(r.handling, l.subscription.Timeout)
-		if e.TraceID != "" {
-			ctx = telemetry.WithRequestID(ctx, e.TraceID)
-		}
 		start := time.Now()
-		err = safely(ctx, l.subscription.Handle, e)
-		r.metrics.seconds.WithLabelValues(d.name).Observe(time.Since(start).Seconds())
-		cancel()
+		err = l.subscription.HandleSafely(r.handling, e)
+		r.metrics.Handled(d.name, time.Since(start))
 	}
 	if err == nil {
 		return s
@@ -195,25 +188,15 @@ func (r *run) handle(l *lane, d delivery) settlement {
 	level := slog.LevelWarn
 	switch {
 	case r.stopping.Err() != nil && errors.Is(err, context.Canceled):
-		s.outcome = outcomeRelease
+		s.outcome = bus.OutcomeRelease
 	case d.attempts >= l.subscription.MaxAttempts:
-		s.outcome, level = outcomeDead, slog.LevelError
+		s.outcome, level = bus.OutcomeDead, slog.LevelError
 	default:
-		s.outcome, s.delay = outcomeRetry, bus.Backoff(d.attempts)
+		s.outcome, s.delay = bus.OutcomeRetry, bus.Backoff(d.attempts)
 	}
 	ctx := telemetry.WithRequestID(r.handling, e.TraceID)
 	r.config.Logger.LogAttrs(ctx, level, "event not handled",
 		slog.String("subscription", d.name), slog.String("event_type", e.Type), slog.String("event_id", e.ID.String()),
 		slog.Int("attempt", d.attempts), slog.String("outcome", s.outcome), slog.Duration("retry_in", s.delay), slog.Any("cause", err))
 	return s
-}
-
-// safely turns a panic of the handler into an error, so that one poisoned event does not end the process.
-func safely(ctx context.Context, handle bus.Handler, e event.Event) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
-		}
-	}()
-	return handle(ctx, e)
 }

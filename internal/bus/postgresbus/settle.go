@@ -5,14 +5,11 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/commercestack/commercestack/internal/bus"
 )
 
 const (
-	outcomeDone    = "done"
-	outcomeRetry   = "retry"
-	outcomeDead    = "dead"
-	outcomeRelease = "release"
-
 	settleBatch = 500
 	// How long a stopping process tries to settle before it leaves the rest to the end of the leases.
 	settleWithin = 5 * time.Second
@@ -90,12 +87,12 @@ func (r *run) writeOnce(batch []settlement) error {
 func (r *run) settled(batch []settlement) {
 	var refill bool
 	for _, s := range batch {
-		r.metrics.outcomes.WithLabelValues(s.name, s.outcome).Inc()
+		r.metrics.Settled(s.name, s.outcome)
 		s.lane.mutex.Lock()
 		delete(s.lane.held, s.seq)
 		refill = refill || s.lane.more
 		s.lane.mutex.Unlock()
-		if s.outcome == outcomeRetry && s.delay < pollLive {
+		if s.outcome == bus.OutcomeRetry && s.delay < pollLive {
 			time.AfterFunc(s.delay+time.Millisecond, r.signal.Wake)
 		}
 	}
