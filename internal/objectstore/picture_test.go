@@ -125,14 +125,14 @@ func TestRenditions(t *testing.T) {
 		contentType string
 		sizes       [][2]int
 	}{
-		"wide jpeg":        {asJPEG(t, flag(2400, 600, 255)), "image/jpeg", [][2]int{{1200, 300}, {320, 80}}},
+		"wide jpeg":        {asJPEG(t, flag(1400, 70, 255)), "image/jpeg", [][2]int{{1200, 60}, {320, 16}}},
 		"small jpeg":       {asJPEG(t, flag(100, 50, 255)), "image/jpeg", [][2]int{{100, 50}, {100, 50}}},
-		"tall jpeg":        {asJPEG(t, flag(400, 3000, 255)), "image/jpeg", [][2]int{{320, 2400}, {85, 640}}},
-		"a line":           {asJPEG(t, flag(3000, 1, 255)), "image/jpeg", [][2]int{{1200, 1}, {320, 1}}},
+		"tall jpeg":        {asJPEG(t, flag(40, 1280, 255)), "image/jpeg", [][2]int{{40, 1280}, {20, 640}}},
+		"a line":           {asJPEG(t, flag(1300, 1, 255)), "image/jpeg", [][2]int{{1200, 1}, {320, 1}}},
 		"grey jpeg":        {asJPEG(t, image.NewGray(image.Rect(0, 0, 400, 400))), "image/jpeg", [][2]int{{400, 400}, {320, 320}}},
-		"opaque png":       {asPNG(t, flag(640, 640, 255)), "image/jpeg", [][2]int{{640, 640}, {320, 320}}},
-		"translucent png":  {asPNG(t, flag(640, 640, 120)), "image/png", [][2]int{{640, 640}, {320, 320}}},
-		"gif":              {asGIF(t, flag(640, 320, 255)), "image/jpeg", [][2]int{{640, 320}, {320, 160}}},
+		"opaque png":       {asPNG(t, flag(400, 400, 255)), "image/jpeg", [][2]int{{400, 400}, {320, 320}}},
+		"translucent png":  {asPNG(t, flag(400, 400, 120)), "image/png", [][2]int{{400, 400}, {320, 320}}},
+		"gif":              {asGIF(t, flag(400, 200, 255)), "image/jpeg", [][2]int{{400, 200}, {320, 160}}},
 		"webp":             {fromBase64(t, lossyWebP), "image/jpeg", [][2]int{{1, 1}, {1, 1}}},
 		"webp, lossless":   {fromBase64(t, losslessWebP), "image/png", [][2]int{{1, 1}, {1, 1}}},
 		"picture and page": {append(asGIF(t, flag(8, 8, 255)), "<script>alert(1)</script>"...), "image/jpeg", [][2]int{{8, 8}, {8, 8}}},
@@ -291,7 +291,7 @@ func TestBadPicturesAreRefused(t *testing.T) {
 func TestPicturesWaitTheirTurn(t *testing.T) {
 	t.Parallel()
 	store := newStore(t)
-	data := asJPEG(t, flag(600, 600, 255))
+	data := asJPEG(t, flag(200, 100, 255))
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {

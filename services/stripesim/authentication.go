@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// authenticationPage posts to addresses relative to its own, so that the
+// simulator can be mounted below any path.
 var authenticationPage = template.Must(template.New("3ds").Parse(`<!doctype html>
 <html lang="en">
 <head>
@@ -27,8 +29,8 @@ small{color:#697386}
 <h1>3-D Secure</h1>
 {{if .Waiting}}
 <p>Your bank wants to know that it is you who pays <strong>{{.Amount}}</strong>.</p>
-<form method="post" action="/sim/3ds/{{.ID}}/complete"><input type="hidden" name="client_secret" value="{{.Secret}}"><button id="complete">Complete</button></form>
-<form method="post" action="/sim/3ds/{{.ID}}/fail"><input type="hidden" name="client_secret" value="{{.Secret}}"><button id="fail" class="no">Fail</button></form>
+<form method="post" action="{{.ID}}/complete"><input type="hidden" name="client_secret" value="{{.Secret}}"><button id="complete">Complete</button></form>
+<form method="post" action="{{.ID}}/fail"><input type="hidden" name="client_secret" value="{{.Secret}}"><button id="fail" class="no">Fail</button></form>
 <p><small>This is a test page. No bank is asked and no money moves.</small></p>
 {{else}}
 <p>This payment of <strong>{{.Amount}}</strong> does not wait for authentication. Its status is <strong id="status">{{.Status}}</strong>.</p>

@@ -3,7 +3,9 @@ package stripesim_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stripe/stripe-go/v76"
+
+	"github.com/commercestack/commercestack/services/stripesim"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -224,6 +228,39 @@ func TestAuthenticationPageIsGuarded(t *testing.T) {
 	page := b.page(http.MethodPost, b.url+"/sim/3ds/"+pi.ID+"/complete", "client_secret="+pi.ClientSecret)
 	if page.StatusCode != 200 || !strings.Contains(page.text, "succeeded") {
 		t.Errorf("page %d: %s", page.StatusCode, page.text)
+	}
+}
+
+// Behind a prefix the page and its buttons still find their way.
+func TestAuthenticationBelowAPath(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	b := setup(t, func(c *stripesim.Config) { c.PublicURL = server.URL + "/dev/stripe/" })
+	mux.Handle("/dev/stripe/", http.StripPrefix("/dev/stripe", b.sim.Handler()))
+	params := cardIntent("pm_card_authenticationRequired", true)
+	params.ReturnURL = stripe.String("https://shop.example/back")
+	pi, err := b.stripe.PaymentIntents.New(params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(pi.NextAction.RedirectToURL.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := b.page(http.MethodGet, at.String(), "")
+	action := regexp.MustCompile(`action="([^"]*/complete)"`).FindStringSubmatch(page.text)
+	if action == nil {
+		t.Fatalf("page %d: %s", page.StatusCode, page.text)
+	}
+	target, err := at.Parse(action[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := b.page(http.MethodPost, target.String(), "client_secret="+pi.ClientSecret)
+	if answer.StatusCode != http.StatusSeeOther || b.intent(pi.ID).Status != stripe.PaymentIntentStatusSucceeded {
+		t.Errorf("POST %s: %d", target, answer.StatusCode)
 	}
 }
 

@@ -28,8 +28,9 @@ type Config struct {
 	WebhookURL string
 	// WebhookSecrets sign every event once each, so that a secret can be rolled.
 	WebhookSecrets []string
-	// PublicURL is where a browser finds the simulator, for the pages of
-	// authentication; empty takes the address of the call.
+	// PublicURL is where a browser finds the simulator, with the path below which
+	// Handler is mounted, for the pages of authentication; empty takes the address
+	// of the call.
 	PublicURL string
 	// Logger gets deliveries and failures; nil is slog.Default.
 	Logger *slog.Logger
