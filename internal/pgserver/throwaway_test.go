@@ -139,6 +139,7 @@ func TestAccount(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "b"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) // or it cannot be removed
 	for _, step := range []struct {
 		mode               fs.FileMode
 		self, group, other bool

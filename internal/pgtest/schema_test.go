@@ -2,6 +2,8 @@ package pgtest_test
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -21,6 +23,51 @@ type recorder struct {
 
 func (r *recorder) Errorf(format string, args ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+}
+
+// Fatalf ends the goroutine, as a test's does.
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.errors = append(r.errors, fmt.Sprintf(format, args...))
+	runtime.Goexit()
+}
+
+func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
+
+// failures answers what body's test complained of.
+func failures(t *testing.T, body func(t testing.TB)) string {
+	t.Helper()
+	inner := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		body(inner)
+	}()
+	<-done
+	return strings.Join(inner.errors, "\n")
+}
+
+// Nothing is skipped: what cannot be prepared fails the test.
+func TestFailuresFailTheTest(t *testing.T) {
+	t.Parallel()
+	broken := fstest.MapFS{"00001_mug.sql": {Data: []byte("-- +goose Up\nSELEC;\n")}}
+	for name, test := range map[string]struct {
+		body func(t testing.TB)
+		want string
+	}{
+		"broken migration": {func(t testing.TB) { pgtest.New(t, "order", broken) }, "00001_mug.sql"},
+		"again":            {func(t testing.TB) { pgtest.New(t, "order", broken) }, "00001_mug.sql"},
+		"unreadable":       {func(t testing.TB) { pgtest.New(t, "order", os.DirFS("no/such/folder")) }, "migrations of order"},
+		"component name":   {func(t testing.TB) { pgtest.New(t, "Order", nil) }, "is not of the form"},
+		"other component":  {func(t testing.TB) { pgtest.NewDatabase(t).DB(t, "absent") }, "open test database"},
+		"foreign DB":       {func(t testing.TB) { pgtest.Of(t, nil) }, "not opened by this package"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := failures(t, test.body); !strings.Contains(got, test.want) {
+				t.Errorf("complaint %q, want %q", got, test.want)
+			}
+		})
+	}
 }
 
 func TestAssertSchemaMatches(t *testing.T) {
