@@ -168,13 +168,16 @@ func (r *run) handle(l *lane, msg jetstream.Msg) {
 func (r *run) keep(msg jetstream.Msg) (stop func()) {
 	every := r.config.Lease / 3
 	ctx, cancel := context.WithCancel(r.handling)
-	var timer *time.Timer
-	timer = time.AfterFunc(every, func() {
-		if ctx.Err() != nil {
-			return
+	timer := time.AfterFunc(every, func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			r.check(msg.InProgress())
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
 		}
-		r.check(msg.InProgress())
-		timer.Reset(every)
 	})
 	return func() {
 		cancel()
