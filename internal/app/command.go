@@ -37,7 +37,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) error {
 	parser, err := kong.New(&root, kong.Name("commerce"),
 		kong.Description("A commerce platform that does not oversell and does not charge twice."),
 		kong.Writers(out, errOut), kong.UsageOnError(),
-		kong.Vars{"components": componentList()},
+		kong.Vars{"components": componentList(), "log_level": defaultLogLevel(args)},
 		kong.Exit(func(int) { exited = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams{out: out, err: errOut}))
 	if err != nil {
@@ -55,6 +55,15 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	return command.Run()
+}
+
+// defaultLogLevel is quiet for a person in front of a terminal, who reads the
+// banner, and tells operators every request.
+func defaultLogLevel(args []string) string {
+	if len(args) > 0 && args[0] == "up" {
+		return "warn"
+	}
+	return "info"
 }
 
 // userCommand groups what concerns users.
