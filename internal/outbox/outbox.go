@@ -12,7 +12,6 @@ import (
 
 	"github.com/commercestack/commercestack/internal/event"
 	"github.com/commercestack/commercestack/internal/postgres"
-	"github.com/commercestack/commercestack/internal/telemetry"
 )
 
 const insert = `WITH written AS (
@@ -33,16 +32,11 @@ func Write(ctx context.Context, tx *postgres.Tx, events ...event.Event) error {
 	n := len(events)
 	ids, types, subjects, payloads := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, e := range events {
-		if e.TraceID == "" {
-			if id := telemetry.RequestID(ctx); id != "" {
-				e = e.WithTraceID(id)
-			}
-		}
-		data, err := e.MarshalJSON()
+		row, err := NewRow(ctx, e)
 		if err != nil {
-			return fmt.Errorf("outbox: %w", err)
+			return err
 		}
-		ids[i], types[i], subjects[i], payloads[i] = e.ID.String(), e.Type, e.Subject, string(data)
+		ids[i], types[i], subjects[i], payloads[i] = row.ID, row.Type, row.Subject, row.Payload
 	}
 	var schema string
 	if err := tx.QueryRowContext(ctx, insert, ids, types, subjects, payloads).Scan(&schema); err != nil {

@@ -191,6 +191,31 @@ func TestPollFindsWhatOtherProcessesWrote(t *testing.T) {
 	eventually(t, "published", func() bool { return len(r.published()) == 1 })
 }
 
+func TestRowOfAForeignStatementLeavesWhenWoken(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, "order", nil)
+	r := &recorder{}
+	start(t, &outbox.Relay{DB: db, Bus: r, Poll: time.Hour})
+	time.Sleep(100 * time.Millisecond)
+	row, err := outbox.NewRow(telemetry.WithRequestID(t.Context(), "req-9"), deleted("u"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Pool().Exec(t.Context(), "INSERT INTO outbox (id, event_type, subject, payload) VALUES ($1, $2, $3, $4::text::jsonb)",
+		row.ID, row.Type, row.Subject, row.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outbox.Wake(db)
+	eventually(t, "published", func() bool { return len(r.published()) == 1 })
+	if r.traces[0] != "req-9" {
+		t.Errorf("trace id %q", r.traces[0])
+	}
+	if _, err := outbox.NewRow(t.Context(), event.Event{}); err == nil {
+		t.Error("an event without an id became a row")
+	}
+}
+
 func TestBusThatIsAwayLosesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, "order", nil)
