@@ -1,0 +1,3 @@
+// Package rpc serves billing over Connect and REST, and takes in the events that
+// concern it.
+package rpc
