@@ -2117,7 +2117,7 @@ func (m *RefreshTokenMutation) SuccessorSealed() (r []byte, exists bool) {
 // OldSuccessorSealed returns the old "successor_sealed" field's value of the RefreshToken entity.
 // If the RefreshToken object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *RefreshTokenMutation) OldSuccessorSealed(ctx context.Context) (v *[]byte, err error) {
+func (m *RefreshTokenMutation) OldSuccessorSealed(ctx context.Context) (v []byte, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldSuccessorSealed is only allowed on UpdateOne operations")
 	}
@@ -3840,7 +3840,7 @@ func (m *SigningKeyMutation) PrivateSealed() (r []byte, exists bool) {
 // OldPrivateSealed returns the old "private_sealed" field's value of the SigningKey entity.
 // If the SigningKey object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *SigningKeyMutation) OldPrivateSealed(ctx context.Context) (v *[]byte, err error) {
+func (m *SigningKeyMutation) OldPrivateSealed(ctx context.Context) (v []byte, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldPrivateSealed is only allowed on UpdateOne operations")
 	}

@@ -30,7 +30,7 @@ type RefreshToken struct {
 	// UsedTime holds the value of the "used_time" field.
 	UsedTime *time.Time `json:"used_time,omitempty"`
 	// SuccessorSealed holds the value of the "successor_sealed" field.
-	SuccessorSealed *[]byte `json:"-"`
+	SuccessorSealed []byte `json:"-"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the RefreshTokenQuery when eager-loading is set.
 	Edges        RefreshTokenEdges `json:"edges"`
@@ -124,7 +124,7 @@ func (_m *RefreshToken) assignValues(columns []string, values []any) error {
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field successor_sealed", values[i])
 			} else if value != nil {
-				_m.SuccessorSealed = value
+				_m.SuccessorSealed = *value
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])

@@ -183,7 +183,7 @@ func (_c *RefreshTokenCreate) createSpec() (*RefreshToken, *sqlgraph.CreateSpec)
 	}
 	if value, ok := _c.mutation.SuccessorSealed(); ok {
 		_spec.SetField(refreshtoken.FieldSuccessorSealed, field.TypeBytes, value)
-		_node.SuccessorSealed = &value
+		_node.SuccessorSealed = value
 	}
 	if nodes := _c.mutation.SessionIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{

@@ -22,7 +22,7 @@ type SigningKey struct {
 	// PublicKey holds the value of the "public_key" field.
 	PublicKey []byte `json:"public_key,omitempty"`
 	// PrivateSealed holds the value of the "private_sealed" field.
-	PrivateSealed *[]byte `json:"-"`
+	PrivateSealed []byte `json:"-"`
 	// CreateTime holds the value of the "create_time" field.
 	CreateTime time.Time `json:"create_time,omitempty"`
 	// StateTime holds the value of the "state_time" field.
@@ -78,7 +78,7 @@ func (_m *SigningKey) assignValues(columns []string, values []any) error {
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field private_sealed", values[i])
 			} else if value != nil {
-				_m.PrivateSealed = value
+				_m.PrivateSealed = *value
 			}
 		case signingkey.FieldCreateTime:
 			if value, ok := values[i].(*sql.NullTime); !ok {

@@ -156,7 +156,7 @@ func (_c *SigningKeyCreate) createSpec() (*SigningKey, *sqlgraph.CreateSpec) {
 	}
 	if value, ok := _c.mutation.PrivateSealed(); ok {
 		_spec.SetField(signingkey.FieldPrivateSealed, field.TypeBytes, value)
-		_node.PrivateSealed = &value
+		_node.PrivateSealed = value
 	}
 	if value, ok := _c.mutation.CreateTime(); ok {
 		_spec.SetField(signingkey.FieldCreateTime, field.TypeTime, value)

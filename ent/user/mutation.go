@@ -1158,7 +1158,7 @@ func (m *ProfileMutation) PhoneSealed() (r []byte, exists bool) {
 // OldPhoneSealed returns the old "phone_sealed" field's value of the Profile entity.
 // If the Profile object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ProfileMutation) OldPhoneSealed(ctx context.Context) (v *[]byte, err error) {
+func (m *ProfileMutation) OldPhoneSealed(ctx context.Context) (v []byte, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldPhoneSealed is only allowed on UpdateOne operations")
 	}

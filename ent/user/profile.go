@@ -21,7 +21,7 @@ type Profile struct {
 	// DisplayName holds the value of the "display_name" field.
 	DisplayName string `json:"display_name,omitempty"`
 	// PhoneSealed holds the value of the "phone_sealed" field.
-	PhoneSealed *[]byte `json:"-"`
+	PhoneSealed []byte `json:"-"`
 	// Locale holds the value of the "locale" field.
 	Locale string `json:"locale,omitempty"`
 	// Version holds the value of the "version" field.
@@ -100,7 +100,7 @@ func (_m *Profile) assignValues(columns []string, values []any) error {
 			if value, ok := values[i].(*[]byte); !ok {
 				return fmt.Errorf("unexpected type %T for field phone_sealed", values[i])
 			} else if value != nil {
-				_m.PhoneSealed = value
+				_m.PhoneSealed = *value
 			}
 		case profile.FieldLocale:
 			if value, ok := values[i].(*sql.NullString); !ok {

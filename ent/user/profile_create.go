@@ -224,7 +224,7 @@ func (_c *ProfileCreate) createSpec() (*Profile, *sqlgraph.CreateSpec) {
 	}
 	if value, ok := _c.mutation.PhoneSealed(); ok {
 		_spec.SetField(profile.FieldPhoneSealed, field.TypeBytes, value)
-		_node.PhoneSealed = &value
+		_node.PhoneSealed = value
 	}
 	if value, ok := _c.mutation.Locale(); ok {
 		_spec.SetField(profile.FieldLocale, field.TypeString, value)

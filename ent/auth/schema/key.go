@@ -32,7 +32,7 @@ func (SigningKey) Fields() []ent.Field {
 		field.String("id").MaxLen(64).NotEmpty().Immutable(),
 		field.String("state"),
 		field.Bytes("public_key").Immutable(),
-		field.Bytes("private_sealed").Optional().Nillable().Sensitive(),
+		field.Bytes("private_sealed").Optional().Sensitive(),
 		field.Time("create_time").Immutable(),
 		// When the present state was entered.
 		field.Time("state_time"),

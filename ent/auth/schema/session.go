@@ -75,7 +75,7 @@ func (RefreshToken) Fields() []ent.Field {
 		field.Time("create_time").Immutable(),
 		field.Time("expire_time").Immutable(),
 		field.Time("used_time").Optional().Nillable(),
-		field.Bytes("successor_sealed").Optional().Nillable().Sensitive(),
+		field.Bytes("successor_sealed").Optional().Sensitive(),
 	}
 }
 

@@ -28,7 +28,7 @@ func (Profile) Fields() []ent.Field {
 	return []ent.Field{
 		field.UUID("id", uuid.UUID{}).Immutable(),
 		field.String("display_name").MaxLen(200).Default(""),
-		field.Bytes("phone_sealed").Optional().Nillable().Sensitive(),
+		field.Bytes("phone_sealed").Optional().Sensitive(),
 		field.String("locale").MaxLen(35).Default(""),
 		field.Int64("version").Default(1),
 		field.Time("create_time").Immutable(),

@@ -21,7 +21,7 @@ type accountHandler struct {
 }
 
 func (h *accountHandler) GetAccount(ctx context.Context, req *authv1.GetAccountRequest) (*authv1.GetAccountResponse, error) {
-	id, err := toID("user_id", req.GetUserId())
+	id, err := toID("userId", req.GetUserId())
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (h *accountHandler) ListAccounts(ctx context.Context, req *authv1.ListAccou
 	}
 	query := auth.AccountQuery{Text: req.GetQ(), Limit: size + 1} // one more tells whether there is a next page
 	for _, text := range req.GetUserIds() {
-		id, err := toID("user_ids", text)
+		id, err := toID("userIds", text)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (h *accountHandler) DisableAccount(
 }
 
 func (h *accountHandler) change(userID string, change func(uuid.UUID) (auth.Account, error)) (*authv1.Account, error) {
-	id, err := toID("user_id", userID)
+	id, err := toID("userId", userID)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (h *accountHandler) change(userID string, change func(uuid.UUID) (auth.Acco
 }
 
 func (h *accountHandler) DeleteAccount(ctx context.Context, req *authv1.DeleteAccountRequest) (*authv1.DeleteAccountResponse, error) {
-	id, err := toID("user_id", req.GetUserId())
+	id, err := toID("userId", req.GetUserId())
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func (h *authHandler) RevokeSession(ctx context.Context, req *authv1.RevokeSessi
 	if err != nil {
 		return nil, err
 	}
-	sessionID, err := toID("session_id", req.GetSessionId())
+	sessionID, err := toID("sessionId", req.GetSessionId())
 	if err != nil {
 		return nil, err
 	}

@@ -22,24 +22,17 @@ func fromSessionRow(row *auth.Session) domain.Session {
 }
 
 func fromTokenRow(row *auth.RefreshToken) domain.RefreshToken {
-	token := domain.RefreshToken{
-		ID: row.ID, Hash: row.Hash, SessionID: row.SessionID,
-		CreateTime: row.CreateTime, ExpireTime: row.ExpireTime, UsedTime: fromTime(row.UsedTime),
+	return domain.RefreshToken{
+		ID: row.ID, Hash: row.Hash, SessionID: row.SessionID, CreateTime: row.CreateTime, ExpireTime: row.ExpireTime,
+		UsedTime: fromTime(row.UsedTime), SuccessorSealed: row.SuccessorSealed,
 	}
-	if row.SuccessorSealed != nil {
-		token.SuccessorSealed = *row.SuccessorSealed
-	}
-	return token
 }
 
 func fromKeyRow(row *auth.SigningKey) domain.SigningKey {
-	key := domain.SigningKey{
-		ID: row.ID, State: domain.KeyState(row.State), StateTime: row.StateTime, Public: row.PublicKey, CreateTime: row.CreateTime,
+	return domain.SigningKey{
+		ID: row.ID, State: domain.KeyState(row.State), StateTime: row.StateTime,
+		Public: row.PublicKey, PrivateSealed: row.PrivateSealed, CreateTime: row.CreateTime,
 	}
-	if row.PrivateSealed != nil {
-		key.PrivateSealed = *row.PrivateSealed
-	}
-	return key
 }
 
 func fromTime(t *time.Time) time.Time {

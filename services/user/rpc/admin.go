@@ -9,7 +9,7 @@ import (
 
 // GetUser returns any user.
 func (h *Handler) GetUser(ctx context.Context, req *userv1.GetUserRequest) (*userv1.GetUserResponse, error) {
-	id, err := toID("user_id", req.GetUserId())
+	id, err := toID("userId", req.GetUserId())
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (h *Handler) UpdateUser(ctx context.Context, req *userv1.UpdateUserRequest)
 	if err != nil {
 		return nil, err
 	}
-	id, err := toID("user_id", req.GetUserId())
+	id, err := toID("userId", req.GetUserId())
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (h *Handler) UpdateUser(ctx context.Context, req *userv1.UpdateUserRequest)
 
 // DeleteUser erases any user.
 func (h *Handler) DeleteUser(ctx context.Context, req *userv1.DeleteUserRequest) (*userv1.DeleteUserResponse, error) {
-	id, err := toID("user_id", req.GetUserId())
+	id, err := toID("userId", req.GetUserId())
 	if err != nil {
 		return nil, err
 	}

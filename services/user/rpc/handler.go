@@ -131,7 +131,7 @@ func (h *Handler) UpdateAddress(ctx context.Context, req *userv1.UpdateAddressRe
 	if err != nil {
 		return nil, err
 	}
-	addressID, err := toID("address_id", req.GetAddressId())
+	addressID, err := toID("addressId", req.GetAddressId())
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (h *Handler) DeleteAddress(ctx context.Context, req *userv1.DeleteAddressRe
 	if err != nil {
 		return nil, err
 	}
-	addressID, err := toID("address_id", req.GetAddressId())
+	addressID, err := toID("addressId", req.GetAddressId())
 	if err != nil {
 		return nil, err
 	}

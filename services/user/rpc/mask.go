@@ -38,7 +38,7 @@ func fromMask(msg *userv1.User, mask *fieldmaskpb.FieldMask, allowed map[string]
 			continue
 		}
 		if !allowed[path] {
-			return change{}, fault.Invalid("user."+path, "cannot be changed here")
+			return change{}, fault.Invalid("user."+jsonName(msg, path), "cannot be changed here")
 		}
 		switch path {
 		case "display_name":
@@ -65,4 +65,12 @@ func etagOf(etag string, msg *userv1.User) string {
 		return etag
 	}
 	return msg.GetEtag()
+}
+
+// jsonName is the name under which callers know a field.
+func jsonName(msg *userv1.User, path string) string {
+	if field := msg.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(path)); field != nil {
+		return field.JSONName()
+	}
+	return path
 }

@@ -65,8 +65,8 @@ func (c codec) fromProfileRow(row *user.Profile) (domain.Profile, error) {
 		ID: row.ID, DisplayName: row.DisplayName, Locale: row.Locale,
 		Version: row.Version, CreateTime: row.CreateTime, UpdateTime: row.UpdateTime,
 	}
-	if row.PhoneSealed != nil {
-		phone, err := c.sealer.Open(*row.PhoneSealed, phoneOf(row.ID))
+	if len(row.PhoneSealed) > 0 {
+		phone, err := c.sealer.Open(row.PhoneSealed, phoneOf(row.ID))
 		if err != nil {
 			return domain.Profile{}, fmt.Errorf("open phone of profile %s: %w", row.ID, err)
 		}
