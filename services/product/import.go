@@ -61,7 +61,10 @@ func (s *Service) Import(ctx context.Context, items []Item, dryRun bool) (Import
 		}
 	}
 	slices.SortStableFunc(report.Errors, func(a, b RowError) int { return a.Line - b.Line })
-	return report, nil
+	if dryRun || report.Created < importBatch {
+		return report, nil
+	}
+	return report, s.store.RefreshStatistics(ctx)
 }
 
 // check returns the items that can be stored and reports the others.

@@ -28,6 +28,8 @@ type Store interface {
 	ProductsAfter(ctx context.Context, after uuid.UUID, limit int) ([]Product, error)
 	// Categories returns all categories.
 	Categories(ctx context.Context) ([]Category, error)
+	// RefreshStatistics tells the database's planner about many new rows.
+	RefreshStatistics(ctx context.Context) error
 	// Entries returns up to limit ledger rows older than before (all when it is zero), newest first.
 	Entries(ctx context.Context, productID, before uuid.UUID, limit int) ([]Entry, error)
 

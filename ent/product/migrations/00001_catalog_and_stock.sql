@@ -39,9 +39,10 @@ CREATE TABLE product (
     create_time   timestamptz NOT NULL,
     update_time   timestamptz NOT NULL,
     delete_time   timestamptz NULL,
-    -- Names in both dictionaries: whole words of any language by prefix, English ones by stem as well.
+    -- Names in both dictionaries: whole words of any language by prefix, English ones by stem as well. Punctuation goes
+    -- first, or the 77 of "KB-77" would be the number -77.
     search        tsvector    GENERATED ALWAYS AS (
-        setweight(to_tsvector('simple'::regconfig, name || ' ' || sku), 'A') ||
+        setweight(to_tsvector('simple'::regconfig, translate(name || ' ' || sku, '-_/.,+:;#&()[]*', '               ')), 'A') ||
         setweight(to_tsvector('english'::regconfig, name), 'A') ||
         setweight(jsonb_to_tsvector('simple'::regconfig, attributes, '["string"]'::jsonb), 'B') ||
         setweight(to_tsvector('english'::regconfig, description), 'D')

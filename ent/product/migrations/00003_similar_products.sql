@@ -12,5 +12,15 @@ LANGUAGE sql STABLE ROWS 50 SET pg_trgm.word_similarity_threshold = 0.4 AS $$
 $$;
 -- +goose StatementEnd
 
+-- +goose StatementBegin
+-- Tells the planner about many new rows at once; a component's role may not, since it owns no table.
+CREATE FUNCTION refresh_statistics() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    ANALYZE product, category, product_category, product_image, stock_level, stock_entry;
+END
+$$;
+-- +goose StatementEnd
+
 -- +goose Down
+DROP FUNCTION refresh_statistics();
 DROP FUNCTION similar_products(text, integer);

@@ -26,10 +26,10 @@ func (s *Store) Facets(ctx context.Context, q product.Query) ([]product.Facet, e
 	if err != nil {
 		return nil, err
 	}
-	source := from
+	source := " FROM product p"
 	if q.Text != "" {
-		stmt.hits(q, where, facetHits)
-		source += " JOIN hit h ON h.id = p.id"
+		stmt.hits(q, where, facetHits, "p.price_minor")
+		source, where = " FROM hit h JOIN product p ON p.id = h.id", "true"
 	}
 	unit := minorUnits(s.currency)
 	bounds := make([]int64, len(priceBounds))

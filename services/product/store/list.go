@@ -55,7 +55,7 @@ func (s *statement) filter(q product.Query) (string, error) {
 		where = append(where, "p.price_minor <= "+s.arg(q.MaxPrice))
 	}
 	if q.InStock {
-		where = append(where, "s.on_hand > s.reserved")
+		where = append(where, "EXISTS (SELECT 1 FROM stock_level s WHERE s.product_id = p.id AND s.on_hand > s.reserved)")
 	}
 	if q.CategoryID != uuid.Nil {
 		s.with = append(s.with, `tree AS (SELECT c.id FROM category c WHERE c.id = `+s.arg(q.CategoryID)+`
@@ -76,56 +76,75 @@ func (s *statement) filter(q product.Query) (string, error) {
 	return strings.Join(where, " AND "), nil
 }
 
-// hits adds the products that match the words, with their score. Products that
-// only look alike count when no product has the words.
-func (s *statement) hits(q product.Query, where string, limit int) {
+// hits adds the products that match the words, with their sort key. Products
+// that only look alike count when no product has the words.
+func (s *statement) hits(q product.Query, where string, limit int, key string) {
 	words := q.Words()
 	terms := make([]string, len(words))
 	for i, word := range words {
 		terms[i] = "'" + word + "':*"
 	}
 	// Both dictionaries: prefixes of any language's words, and English words in another form.
-	terms[0] = s.arg(strings.Join(terms, " & "))
-	match := fmt.Sprintf("(to_tsquery('simple', %[1]s) || to_tsquery('english', %[1]s))", terms[0])
-	score := "0::float8"
-	if q.Order == product.OrderRelevance {
-		score = "ts_rank(f.search, " + match + ", 1)::float8"
+	match := fmt.Sprintf("(to_tsquery('simple', %[1]s) || to_tsquery('english', %[1]s))", s.arg(strings.Join(terms, " & ")))
+	found, alike := key, key
+	if key == scoreKey {
+		found, alike = "p.search", "a.score"
 	}
-	s.with = append(s.with,
-		`found AS MATERIALIZED (SELECT p.id, p.search`+from+` WHERE `+where+` AND p.search @@ `+match+
-			fmt.Sprintf(` ORDER BY p.id DESC LIMIT %d)`, limit),
-		`hit AS MATERIALIZED (SELECT f.id, `+score+` AS score FROM found f UNION ALL
-			SELECT a.id, a.score FROM similar_products(`+s.arg(strings.Join(words, " "))+fmt.Sprintf(`, %d) a
-			WHERE NOT EXISTS (SELECT 1 FROM found))`, similarHits))
+	s.with = append(s.with, `found AS MATERIALIZED (SELECT p.id, `+found+` AS key FROM product p WHERE `+where+` AND p.search @@ `+match+
+		fmt.Sprintf(` ORDER BY p.id DESC LIMIT %d)`, limit))
+	ranked := "f.key"
+	if key == scoreKey {
+		ranked = "ts_rank(f.key, " + match + ", 1)::float8"
+	}
+	s.with = append(s.with, `hit AS MATERIALIZED (SELECT f.id, `+ranked+` AS key FROM found f UNION ALL
+		SELECT p.id, `+alike+` FROM similar_products(`+s.arg(strings.Join(words, " "))+fmt.Sprintf(`, %d) a JOIN product p ON p.id = a.id
+		WHERE NOT EXISTS (SELECT 1 FROM found) AND `, similarHits)+where+`)`)
 }
 
 // List returns one page in one query.
 func (s *Store) List(ctx context.Context, q product.Query) (product.Page, error) {
-	var stmt statement
-	where, err := stmt.filter(q)
+	sql, args, err := listSQL(q)
 	if err != nil {
 		return product.Page{}, err
 	}
-	source := from
-	if q.Text != "" {
-		limit := unrankedHits
-		if q.Order == product.OrderRelevance {
-			limit = rankedHits
-		}
-		stmt.hits(q, where, limit)
-		source += " JOIN hit h ON h.id = p.id"
+	return s.page(ctx, q, sql, args)
+}
+
+// listSQL picks the page's ids first and reads the wide rows of those alone, whatever the planner knows of the tables.
+func listSQL(q product.Query) (string, []any, error) {
+	var stmt statement
+	where, err := stmt.filter(q)
+	if err != nil {
+		return "", nil, err
 	}
 	key, cast := sortKey(q.Order)
 	direction, comparison := "", ">"
 	if q.Descending {
 		direction, comparison = " DESC", "<"
 	}
+	after, order := "", fmt.Sprintf(` ORDER BY %[1]s%[2]s, p.id%[2]s LIMIT %[3]d`, key, direction, q.PageSize+1)
 	if q.After != nil {
-		where += fmt.Sprintf(" AND (%s, p.id) %s (%s::%s, %s)", key, comparison, stmt.arg(cursorValue(q.Order, q.After)), cast, stmt.arg(q.After.ID))
+		after = fmt.Sprintf("(%s, p.id) %s (%s::%s, %s)", key, comparison, stmt.arg(cursorValue(q.Order, q.After)), cast, stmt.arg(q.After.ID))
 	}
-	sql := stmt.prefix() + `SELECT ` + columns + imageColumn + `, ` + key + source + ` WHERE ` + where +
-		fmt.Sprintf(` ORDER BY %s%s, p.id%s LIMIT %d`, key, direction, direction, q.PageSize+1)
-	return s.page(ctx, q, sql, stmt.args)
+	switch {
+	case q.Text == "":
+		if after != "" {
+			where += " AND " + after
+		}
+		stmt.with = append(stmt.with, `page AS MATERIALIZED (SELECT p.id, `+key+` AS key FROM product p WHERE `+where+order+`)`)
+	default:
+		limit := unrankedHits
+		if q.Order == product.OrderRelevance {
+			limit = rankedHits
+		}
+		stmt.hits(q, where, limit, key)
+		if after != "" {
+			after = ` WHERE ` + strings.ReplaceAll(after, key, "p.key")
+		}
+		stmt.with = append(stmt.with, `page AS MATERIALIZED (SELECT p.id, p.key FROM hit p`+after+strings.ReplaceAll(order, key, "p.key")+`)`)
+	}
+	return stmt.prefix() + `SELECT ` + columns + imageColumn + `, g.key FROM page g JOIN product p ON p.id = g.id
+		JOIN stock_level s ON s.product_id = g.id` + fmt.Sprintf(` ORDER BY g.key%[1]s, g.id%[1]s`, direction), stmt.args, nil
 }
 
 func (s *Store) page(ctx context.Context, q product.Query, sql string, args []any) (product.Page, error) {
@@ -154,6 +173,9 @@ func (s *Store) page(ctx context.Context, q product.Query, sql string, args []an
 	return page, postgres.Fault(rows.Err())
 }
 
+// scoreKey stands for the score of a hit, which is no column.
+const scoreKey = "score"
+
 func sortKey(order product.OrderKey) (expression, cast string) {
 	switch order {
 	case product.OrderName:
@@ -161,7 +183,7 @@ func sortKey(order product.OrderKey) (expression, cast string) {
 	case product.OrderPrice:
 		return "p.price_minor", "bigint"
 	case product.OrderRelevance:
-		return "h.score", "float8"
+		return scoreKey, "float8"
 	default:
 		return "p.create_time", "timestamptz"
 	}

@@ -98,6 +98,12 @@ func categories(ctx context.Context, client *ent.Client) ([]product.Category, er
 	return list, nil
 }
 
+// RefreshStatistics tells the database's planner about many new rows.
+func (s *Store) RefreshStatistics(ctx context.Context) error {
+	_, err := s.db.Pool().Exec(ctx, `SELECT refresh_statistics()`)
+	return postgres.Fault(err)
+}
+
 // Entries returns up to limit ledger rows older than before, newest first.
 func (s *Store) Entries(ctx context.Context, productID, before uuid.UUID, limit int) ([]product.Entry, error) {
 	query := s.client.StockEntry.Query().Where(stockentry.ProductID(productID))
