@@ -59,8 +59,8 @@ func TestConversion(t *testing.T) {
 		counters analytics.Counters
 		want     float64
 	}{
-		"nothing placed":             {analytics.Counters{OrdersConfirmed: 3}, 0},
-		"half":                       {analytics.Counters{OrdersPlaced: 4, OrdersConfirmed: 2}, 0.5},
+		"nothing placed":            {analytics.Counters{OrdersConfirmed: 3}, 0},
+		"half":                      {analytics.Counters{OrdersPlaced: 4, OrdersConfirmed: 2}, 0.5},
 		"confirmed on the next day": {analytics.Counters{OrdersPlaced: 1, OrdersConfirmed: 2}, 1},
 	}
 	for name, test := range tests {

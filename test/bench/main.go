@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type options struct {
 	products int
 	rounds   int
 	keep     bool
+	only     string
+	profile  string
 }
 
 func main() {
@@ -33,6 +36,8 @@ func main() {
 	flag.IntVar(&o.products, "products", 10_000, "products in the catalog")
 	flag.IntVar(&o.rounds, "rounds", 2, "how often bare and platform are measured in turn")
 	flag.BoolVar(&o.keep, "keep", false, "keep the data folder")
+	flag.StringVar(&o.only, "only", "", "measure the cases whose name contains this")
+	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the platform under load to this file")
 	bare := flag.String("bare", "", "serve the bare handler on this database (used by the benchmark itself)")
 	listen := flag.String("listen", "", "address of the bare handler")
 	flag.Parse()
@@ -84,6 +89,9 @@ func run(ctx context.Context, o options) (err error) {
 	fmt.Printf("%d products, %d connections, %d × %d s each, bare and platform in turn\n", o.products, connections, o.rounds, o.seconds)
 	fmt.Printf("%-34s %9s %9s %7s %8s %8s %8s %7s %8s %9s\n", "", "bare/s", "ours/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "tx/req", "allocs/req")
 	for _, c := range cases(ids) {
+		if !strings.Contains(c.name, o.only) {
+			continue
+		}
 		if err := s.measure(ctx, c, o); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}

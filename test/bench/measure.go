@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,7 +122,11 @@ func (s *stack) measure(ctx context.Context, c benchCase, o options) error {
 		if err != nil {
 			return err
 		}
+		profiled := s.profile(ctx, o)
 		if p.ours, err = s.load(ctx, c.ours, s.address, c.connections, o.seconds); err != nil {
+			return err
+		}
+		if err := <-profiled; err != nil {
 			return err
 		}
 		after, err := s.counters(ctx)
@@ -138,4 +144,35 @@ func (s *stack) measure(ctx context.Context, c benchCase, o options) error {
 	fmt.Printf("%-34s %9.0f %9.0f %6.0f%% %8.2f %8.2f %8.2f %7d %8.2f %9.0f\n", c.name, m.bare.rate, m.ours.rate, 100*m.ours.rate/m.bare.rate,
 		m.ours.p50, m.ours.p95, m.ours.p99, m.ours.errors+m.ours.socket, m.transactions, m.alloc)
 	return nil
+}
+
+// profile writes a CPU profile of the platform while it is under load.
+func (s *stack) profile(ctx context.Context, o options) <-chan error {
+	done := make(chan error, 1)
+	if o.profile == "" {
+		done <- nil
+		return done
+	}
+	go func() {
+		done <- s.save(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, o.seconds-1)), o.profile)
+	}()
+	return done
+}
+
+// save writes what the operators' port answers to a file.
+func (s *stack) save(ctx context.Context, path, file string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.metrics+path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, content, 0o600)
 }

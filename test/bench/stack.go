@@ -60,7 +60,7 @@ func startStack(ctx context.Context, folder string) (s *stack, err error) {
 		return s, fmt.Errorf("build: %w", err)
 	}
 	if s.postgres, err = pgserver.Start(ctx, pgserver.Config{
-		DataDir: filepath.Join(folder, "postgres"), Settings: map[string]string{"track_activities": "off"},
+		DataDir: filepath.Join(folder, "postgres"),
 	}); err != nil {
 		return s, err
 	}

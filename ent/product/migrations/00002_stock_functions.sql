@@ -47,6 +47,10 @@ DECLARE
     refused  boolean := false;
     replayed boolean := false;
 BEGIN
+    -- The order that is placed next flushes this commit with its own: the log of
+    -- one server is in order. Should a crash of a server of its own lose the
+    -- reservation, it is missing when the payment settles, and the money goes back.
+    PERFORM set_config('synchronous_commit', 'off', true);
     SELECT * INTO held FROM reservation r WHERE r.order_id = p_order FOR UPDATE;
     IF FOUND THEN
         IF NOT reserved_lines_match(p_order, p_products, p_quantities) THEN

@@ -27,6 +27,8 @@ func New(_ context.Context, _ Config, env component.Env) (*component.Component, 
 	handler := rpc.NewHandler(analytics.New(store.New(env.DB), env.Now))
 	if err := env.Bus.Subscribe(bus.Subscription{
 		Name: store.Subscriber, Types: rpc.EventTypes(), Handle: handler.HandleEvent,
+		// One day's row takes every event: more workers would only wait for its lock.
+		Concurrency: 1,
 	}); err != nil {
 		return nil, err
 	}

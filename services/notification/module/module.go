@@ -12,7 +12,6 @@ import (
 	"github.com/commercestack/commercestack/ent/notification/migrations"
 	"github.com/commercestack/commercestack/internal/bus"
 	"github.com/commercestack/commercestack/internal/component"
-	"github.com/commercestack/commercestack/internal/outbox"
 	"github.com/commercestack/commercestack/services/notification"
 	"github.com/commercestack/commercestack/services/notification/rpc"
 	"github.com/commercestack/commercestack/services/notification/store"
@@ -52,12 +51,13 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 	if err := env.Bus.Subscribe(bus.Subscription{Name: rpc.Subscriber, Types: rpc.EventTypes(), Handle: handler.HandleEvent}); err != nil {
 		return nil, err
 	}
-	relay := &outbox.Relay{DB: env.DB, Bus: env.Bus, Logger: env.Logger}
 	built := &component.Component{
-		Name:     env.Name,
-		Register: func(server *connect.Server) { notificationv1connect.RegisterNotificationServiceHandler(server, handler) },
-		Run:      []func(context.Context) error{service.Deliver, relay.Run},
-		Ready:    env.DB.Ping,
+		Name: env.Name,
+		Register: func(server *connect.Server) {
+			notificationv1connect.RegisterNotificationServiceHandler(server, handler)
+		},
+		Run:   []func(context.Context) error{service.Deliver},
+		Ready: env.DB.Ping,
 	}
 	if env.Development {
 		built.Routes = map[string]http.Handler{"GET /dev/mail": web.NewInbox(capture)}

@@ -14,10 +14,10 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
+	eventv1 "github.com/commercestack/commercestack/api/gen/commerce/event/v1"
 	notificationent "github.com/commercestack/commercestack/ent/notification"
 	"github.com/commercestack/commercestack/ent/notification/mail"
 	"github.com/commercestack/commercestack/ent/notification/predicate"
-	eventv1 "github.com/commercestack/commercestack/api/gen/commerce/event/v1"
 	"github.com/commercestack/commercestack/internal/crypto"
 	"github.com/commercestack/commercestack/internal/event"
 	"github.com/commercestack/commercestack/internal/fault"
@@ -226,7 +226,9 @@ func (s *Store) seal(m notification.Mail) (to, params []byte, err error) {
 	return to, params, err
 }
 
-func purpose(column string, id uuid.UUID) []byte { return []byte("notification/mail/" + column + "/" + id.String()) }
+func purpose(column string, id uuid.UUID) []byte {
+	return []byte("notification/mail/" + column + "/" + id.String())
+}
 
 func (s *Store) fromRows(rows []*notificationent.Mail) ([]notification.Mail, error) {
 	mails := make([]notification.Mail, 0, len(rows))
@@ -270,4 +272,6 @@ func hashAddress(address string) string {
 }
 
 // isNoRows holds for an insert that ON CONFLICT DO NOTHING swallowed.
-func isNoRows(err error) bool { return err != nil && (err == sql.ErrNoRows || strings.Contains(err.Error(), sql.ErrNoRows.Error())) } //nolint:errorlint // Ent wraps it as text
+func isNoRows(err error) bool {
+	return err != nil && (err == sql.ErrNoRows || strings.Contains(err.Error(), sql.ErrNoRows.Error()))
+} //nolint:errorlint // Ent wraps it as text
