@@ -56,6 +56,8 @@ type CartStore interface {
 	SetCartLine(ctx context.Context, id uuid.UUID, owner Owner, line CartLine, requestID uuid.UUID, now time.Time) error
 	// DeleteCart deletes a cart.
 	DeleteCart(ctx context.Context, id uuid.UUID, owner Owner) error
+	// PurgeCarts deletes up to limit guests' and closed carts untouched since the time, and returns how many.
+	PurgeCarts(ctx context.Context, untouchedSince time.Time, limit int) (int, error)
 	// MergeCart moves a guest's cart into the user's open one, once, and returns the latter.
 	MergeCart(ctx context.Context, m CartMerge) (Cart, error)
 }
@@ -186,6 +188,19 @@ func (s *Service) MergeCart(ctx context.Context, in CartInput) (CartView, error)
 		return CartView{}, err
 	}
 	return s.view(ctx, cart)
+}
+
+// cartMemory is how long a guest's cart, or one that became an order, is kept.
+const cartMemory = 60 * 24 * time.Hour
+
+// PurgeCarts throws away what nobody comes back for: a guest has no account that could hold it.
+func (s *Service) PurgeCarts(ctx context.Context) error {
+	for {
+		n, err := s.Carts.PurgeCarts(ctx, s.now().Add(-cartMemory), sweepBatch)
+		if err != nil || n < sweepBatch {
+			return err
+		}
+	}
 }
 
 func (s *Service) ownCart(ctx context.Context, in CartInput) (Cart, error) {

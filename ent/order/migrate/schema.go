@@ -35,11 +35,11 @@ var (
 				},
 			},
 			{
-				Name:    "cart_guest_update_time",
+				Name:    "cart_forgettable_update_time",
 				Unique:  false,
 				Columns: []*schema.Column{CartsColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
-					Where: "user_id IS NULL",
+					Where: "user_id IS NULL OR status <> 'OPEN'",
 				},
 			},
 		},

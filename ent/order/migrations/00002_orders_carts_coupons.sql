@@ -1,8 +1,8 @@
 -- +goose Up
 -- create "carts" table
 CREATE TABLE "carts" ("id" uuid NOT NULL, "user_id" uuid NULL, "guest_token_hash" character varying NULL, "status" character varying NOT NULL DEFAULT 'OPEN', "successor_id" uuid NULL, "create_time" timestamptz NOT NULL, "update_time" timestamptz NOT NULL, "version" bigint NOT NULL DEFAULT 1, PRIMARY KEY ("id"), CONSTRAINT "cart_closed_becomes" CHECK (((status)::text = 'OPEN'::text) = (successor_id IS NULL)), CONSTRAINT "cart_one_owner" CHECK ((user_id IS NULL) <> (guest_token_hash IS NULL)), CONSTRAINT "cart_status_known" CHECK ((status)::text = ANY ((ARRAY['OPEN'::character varying, 'ORDERED'::character varying, 'MERGED'::character varying])::text[])));
--- create index "cart_guest_update_time" to table: "carts"
-CREATE INDEX "cart_guest_update_time" ON "carts" ("update_time") WHERE (user_id IS NULL);
+-- create index "cart_forgettable_update_time" to table: "carts"
+CREATE INDEX "cart_forgettable_update_time" ON "carts" ("update_time") WHERE user_id IS NULL OR status <> 'OPEN';
 -- create index "cart_one_open_per_user" to table: "carts"
 CREATE UNIQUE INDEX "cart_one_open_per_user" ON "carts" ("user_id") WHERE (((status)::text = 'OPEN'::text) AND (user_id IS NOT NULL));
 -- create "cart_lines" table
@@ -68,5 +68,5 @@ DROP TABLE "coupons";
 DROP INDEX "cartline_cart_id_product_id";
 DROP TABLE "cart_lines";
 DROP INDEX "cart_one_open_per_user";
-DROP INDEX "cart_guest_update_time";
+DROP INDEX "cart_forgettable_update_time";
 DROP TABLE "carts";

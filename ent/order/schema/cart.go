@@ -34,13 +34,13 @@ func (Cart) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of a cart: a user has one open cart.
+// Indexes of a cart: a user has one open cart, and what may be thrown away is found by its age.
 func (Cart) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id").Unique().StorageKey("cart_one_open_per_user").
 			Annotations(entsql.IndexWhere("status = 'OPEN' AND user_id IS NOT NULL")),
-		index.Fields("update_time").StorageKey("cart_guest_update_time").
-			Annotations(entsql.IndexWhere("user_id IS NULL")),
+		index.Fields("update_time").StorageKey("cart_forgettable_update_time").
+			Annotations(entsql.IndexWhere("user_id IS NULL OR status <> 'OPEN'")),
 	}
 }
 

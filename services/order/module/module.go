@@ -13,6 +13,7 @@ import (
 	"github.com/commercestack/commercestack/ent/order/migrations"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/crypto"
+	"github.com/commercestack/commercestack/internal/inbox"
 	"github.com/commercestack/commercestack/internal/job"
 	"github.com/commercestack/commercestack/internal/outbox"
 	"github.com/commercestack/commercestack/services/order"
@@ -52,7 +53,11 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 	if err != nil {
 		return nil, err
 	}
-	if err := task.Register(jobs, service, config.SweepInterval); err != nil {
+	forget := func(ctx context.Context) error {
+		_, err := inbox.Purge(ctx, env.DB)
+		return err
+	}
+	if err := task.Register(jobs, service, config.SweepInterval, forget); err != nil {
 		return nil, err
 	}
 	for _, subscription := range rpc.Subscriptions(service) {

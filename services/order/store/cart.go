@@ -146,6 +146,14 @@ func (s *Store) DeleteCart(ctx context.Context, id uuid.UUID, owner order.Owner)
 	return postgres.Fault(err)
 }
 
+// PurgeCarts implements order.CartStore.
+func (s *Store) PurgeCarts(ctx context.Context, untouchedSince time.Time, limit int) (int, error) {
+	tag, err := s.db.Pool().Exec(ctx, `DELETE FROM carts WHERE id IN (
+		SELECT id FROM carts WHERE (user_id IS NULL OR status <> 'OPEN') AND update_time < $1
+		ORDER BY update_time LIMIT $2 FOR UPDATE SKIP LOCKED)`, untouchedSince, limit)
+	return int(tag.RowsAffected()), postgres.Fault(err)
+}
+
 // MergeCart implements order.CartStore. The user's cart is held first, then the
 // guest's, by every run, so that two runs cannot wait for each other.
 func (s *Store) MergeCart(ctx context.Context, m order.CartMerge) (order.Cart, error) {

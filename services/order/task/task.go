@@ -2,6 +2,7 @@ package task
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,6 +43,15 @@ type Sweep struct{}
 // Kind is the job's name in the database.
 func (Sweep) Kind() string { return "order_sweep" }
 
+// tidyInterval is how often what nobody needs is thrown away.
+const tidyInterval = time.Hour
+
+// Tidy throws away carts nobody comes back for, and what else has served its time.
+type Tidy struct{}
+
+// Kind is the job's name in the database.
+func (Tidy) Kind() string { return "order_tidy" }
+
 // Args returns the job of an errand.
 func Args(errand order.Errand) job.Args {
 	switch e := errand.(type) {
@@ -58,8 +68,9 @@ func Args(errand order.Errand) job.Args {
 // Opts are the options errands are queued with.
 func Opts() *job.Opts { return &job.Opts{MaxAttempts: maxAttempts} }
 
-// Register makes the client work on the tasks, and sweep once per interval.
-func Register(jobs *job.Client, service *order.Service, interval time.Duration) error {
+// Register makes the client work on the tasks, and sweep once per interval. What
+// tidy holds is done with Tidy, each hour.
+func Register(jobs *job.Client, service *order.Service, interval time.Duration, tidy ...func(context.Context) error) error {
 	job.Register(jobs, func(ctx context.Context, j *job.Job[Release]) error {
 		return service.Stock.Release(ctx, j.Args.OrderID, j.Args.Reason)
 	})
@@ -73,5 +84,12 @@ func Register(jobs *job.Client, service *order.Service, interval time.Duration) 
 		_, err := service.Expire(ctx)
 		return err
 	})
-	return jobs.Periodic(interval, Sweep{})
+	job.Register(jobs, func(ctx context.Context, _ *job.Job[Tidy]) error {
+		err := service.PurgeCarts(ctx)
+		for _, f := range tidy {
+			err = errors.Join(err, f(ctx))
+		}
+		return err
+	})
+	return errors.Join(jobs.Periodic(interval, Sweep{}), jobs.Periodic(tidyInterval, Tidy{}))
 }
