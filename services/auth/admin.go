@@ -106,6 +106,9 @@ func (s *Service) DeleteAccount(ctx context.Context, id uuid.UUID) error {
 	})
 }
 
+// auditAdmin is the audit row of an operator who makes somebody an administrator.
+const auditAdmin = "auth.admin_ensured"
+
 // EnsureAdminInput names the administrator a shop must have.
 type EnsureAdminInput struct {
 	Email, Password string
@@ -165,7 +168,10 @@ func (s *Service) ensureAdmin(ctx context.Context, tx Tx, email, hash string) (c
 	}
 	if created {
 		event := UserRegistered{UserID: account.ID, Email: email, DisplayName: account.DisplayName}
-		return true, nil, tx.Publish(ctx, event)
+		if err := tx.Publish(ctx, event); err != nil {
+			return false, nil, err
+		}
+		return true, nil, tx.Audit(ctx, auditAdmin, account.ID, nil)
 	}
 	if account, err = tx.LockAccountByEmail(ctx, email); err != nil {
 		return false, nil, err
@@ -178,6 +184,8 @@ func (s *Service) ensureAdmin(ctx context.Context, tx Tx, email, hash string) (c
 	}
 	account.Disabled = false
 	account.Roles = []string{RoleAdmin, RoleUser}
-	ended, err = s.setPassword(ctx, tx, account, hash, uuid.Nil)
-	return false, ended, err
+	if ended, err = s.setPassword(ctx, tx, account, hash, uuid.Nil); err != nil {
+		return false, nil, err
+	}
+	return false, ended, tx.Audit(ctx, auditAdmin, account.ID, nil)
 }

@@ -95,11 +95,7 @@ func (b *bench) open(t *testing.T, change ...func(*auth.Config)) *auth.Service {
 
 func newHasher(t *testing.T, memory uint32) auth.Hasher {
 	t.Helper()
-	hasher, err := password.New(password.Config{MemoryKiB: memory, Concurrent: 4, Queue: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hasher
+	return password.New(password.Config{MemoryKiB: memory, Concurrent: 4, Queue: 1000})
 }
 
 func (b *bench) now() time.Time { return time.Unix(0, b.nanos.Load()).UTC() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -234,5 +235,28 @@ func TestDeadLinksAreNotMailed(t *testing.T) {
 	b.advance(25 * time.Hour)
 	if mails := b.deliver(t); len(mails) != 0 {
 		t.Errorf("mails = %+v", mails)
+	}
+}
+
+func TestConcurrentRegistrationsMakeOneAccount(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			err := b.Register(context.Background(), auth.RegisterInput{ID: uuid.Must(uuid.NewV7()), Email: "a@example.com", Password: goodPassword})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := b.count(t, "SELECT (SELECT count(*) FROM account) * 10 + (SELECT count(*) FROM outbox)"); n != 11 {
+		t.Errorf("accounts and events: %d", n)
+	}
+	for _, mail := range b.deliver(t) {
+		if mail.Template != "email_verification" {
+			t.Errorf("mail %s", mail.Template)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 
 	"connectrpc.com/connect/v2"
 
@@ -56,6 +57,8 @@ func EnsureAdmin(ctx context.Context, config Config, env component.Env, email, p
 	if err != nil {
 		return false, err
 	}
+	// A hash takes tens of megabytes that a start should not leave behind.
+	defer debug.FreeOSMemory()
 	return service.EnsureAdmin(ctx, auth.EnsureAdminInput{Email: email, Password: password, KeepPassword: keepPassword})
 }
 
@@ -65,10 +68,6 @@ func build(config Config, env component.Env) (*auth.Service, *job.Client, error)
 	}
 	if env.DB == nil || env.Keyring == nil || env.Now == nil || env.Client == nil || env.Logger == nil {
 		return nil, nil, errors.New("auth: the environment lacks the database, the keyring, the clock, the clients or the logger")
-	}
-	hasher, err := password.New(config.password())
-	if err != nil {
-		return nil, nil, err
 	}
 	jobs, err := job.New(env.DB, job.Config{Logger: env.Logger, Registry: env.Registry})
 	if err != nil {
@@ -81,7 +80,7 @@ func build(config Config, env component.Env) (*auth.Service, *job.Client, error)
 	keys := func(ctx context.Context) ([]auth.SigningKey, error) { return service.VerificationKeys(ctx) }
 	service, err = auth.New(config.domain(env.PublicURL), auth.Deps{
 		Store:  store.New(env.DB, enqueueMail(jobs)),
-		Hasher: hasher, Throttle: throttle.New(env.Redis, env.Now, env.Logger),
+		Hasher: password.New(config.password()), Throttle: throttle.New(env.Redis, env.Now, env.Logger),
 		Tokens: token.New(keys, env.Now), Sealer: env.Keyring,
 		Revocations: jwtverify.NewRevocations(env.Redis, env.Now, env.Logger),
 		Mailer:      upstream.NewMailer(env.Client("notification")),

@@ -6,12 +6,15 @@ package password
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/commercestack/commercestack/internal/fault"
@@ -61,8 +64,8 @@ type Hasher struct {
 	waiting chan struct{}
 }
 
-// New returns a Hasher. It makes one hash, against which passwords of unknown accounts are checked.
-func New(config Config) (*Hasher, error) {
+// New returns a Hasher.
+func New(config Config) *Hasher {
 	config = config.withDefaults()
 	h := &Hasher{
 		params: argon2id.Params{
@@ -71,12 +74,18 @@ func New(config Config) (*Hasher, error) {
 		running: make(chan struct{}, config.Concurrent),
 		waiting: make(chan struct{}, config.Concurrent+config.Queue),
 	}
-	dummy, err := argon2id.CreateHash("no account has this password", &h.params)
-	if err != nil {
-		return nil, fmt.Errorf("password: %w", err)
-	}
-	h.dummy = dummy
-	return h, nil
+	h.dummy = newDummy(&h.params)
+	return h
+}
+
+// newDummy returns an encoded hash that no password has: its key is random.
+// Checking against it costs what checking a real one does, and making it costs nothing.
+func newDummy(params *argon2id.Params) string {
+	random := make([]byte, params.SaltLength+params.KeyLength)
+	_, _ = rand.Read(random) // never fails: the runtime ends the program instead
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, params.Memory, params.Iterations,
+		params.Parallelism, encode(random[:params.SaltLength]), encode(random[params.SaltLength:]))
 }
 
 // Hash returns the encoded hash of the password with a random salt.
