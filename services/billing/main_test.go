@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	stripego "github.com/stripe/stripe-go/v76"
+	"github.com/stripe/stripe-go/v76/client"
 
 	"github.com/commercestack/commercestack/ent/billing/migrations"
 	"github.com/commercestack/commercestack/internal/crypto"
@@ -386,3 +389,62 @@ func (s *shop) eventually(what string, ok func() bool) {
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
+
+// api is Stripe's own client, for what people do at the dashboard.
+func (s *shop) api() *client.API {
+	s.t.Helper()
+	backend := stripego.GetBackendWithConfig(stripego.APIBackend, &stripego.BackendConfig{
+		URL: stripego.String(s.url), HTTPClient: newHTTPClient(s.t), MaxNetworkRetries: stripego.Int64(0),
+		LeveledLogger: &stripego.LeveledLogger{Level: stripego.LevelNull},
+	})
+	return client.New(testKey, &stripego.Backends{API: backend})
+}
+
+// authenticate is the customer at the page of his bank.
+func (s *shop) authenticate(p billing.Payment, button string) {
+	s.t.Helper()
+	form := url.Values{"client_secret": {p.ClientSecret}}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/sim/3ds/"+p.IntentID+"/"+button, strings.NewReader(form.Encode()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	browser := newHTTPClient(s.t)
+	browser.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := browser.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode >= http.StatusBadRequest {
+		s.t.Fatalf("authentication: %s", res.Status)
+	}
+}
+
+// settled waits until every webhook that Stripe has sent was handled.
+func (s *shop) settled() {
+	s.t.Helper()
+	s.eventually("webhooks are delivered and handled", func() bool {
+		s.drain(billing.QueueWebhooks)
+		var pending, open int
+		err := s.admin.QueryRow(context.Background(), `SELECT (SELECT count(*) FROM stripesim.delivery WHERE state = 'pending'),
+			(SELECT count(*) FROM billing.webhook_event WHERE next_poll_time IS NOT NULL)`).Scan(&pending, &open)
+		return err == nil && pending == 0 && open == 0
+	})
+}
+
+// together runs the same thing n times at once.
+func together(n int, run func(i int)) {
+	var group sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		group.Go(func() {
+			<-start
+			run(i)
+		})
+	}
+	close(start)
+	group.Wait()
+}
+
+func euros(minor int64) *money.Money { return &money.Money{CurrencyCode: "EUR", AmountMinor: minor} }

@@ -140,14 +140,19 @@ func (s *Service) begin(ctx context.Context, p Payment) error {
 func (s *Service) collect(ctx context.Context, p Payment) (Payment, error) {
 	ctx, cancel := s.detach(ctx)
 	defer cancel()
-	intent, err := s.Provider.Pay(ctx, PayInput{
-		PaymentID: p.ID, OrderID: p.OrderID, OrderNumber: p.OrderNumber, Amount: p.Amount,
-		PaymentMethod: p.PaymentMethod, CustomerID: p.CustomerID, ReturnURL: p.ReturnURL,
-	})
+	intent, err := s.Provider.Pay(ctx, p.ask())
 	if err != nil {
 		return s.unanswered(ctx, p.ID, err)
 	}
 	return s.apply(ctx, p.ID, intent, applying{})
+}
+
+// ask is what the provider is asked for a payment, the same at every repetition.
+func (p Payment) ask() PayInput {
+	return PayInput{
+		PaymentID: p.ID, OrderID: p.OrderID, OrderNumber: p.OrderNumber, Amount: p.Amount,
+		PaymentMethod: p.PaymentMethod, CustomerID: p.CustomerID, ReturnURL: p.ReturnURL,
+	}
 }
 
 // unanswered records that the provider gave no result: a timeout is no failure.

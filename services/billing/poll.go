@@ -73,7 +73,20 @@ func (s *Service) recollect(ctx context.Context, p Payment) error {
 	case due.Amount != p.Amount:
 		return s.look(ctx, p)
 	}
-	_, err = s.collect(ctx, p)
+	intent, err := s.Provider.Pay(ctx, p.ask())
+	var refusal *ProviderError
+	if errors.As(err, &refusal) && refusal.Outage == Lost {
+		// The provider repeats a stored failure under its key for as long as it knows
+		// the key, also when the money was taken. What it has done shows in its lists.
+		if found, missed := s.Provider.Find(ctx, p.ID, p.CreateTime); missed == nil {
+			intent, err = found, nil
+		}
+	}
+	if err != nil {
+		_, err = s.unanswered(ctx, p.ID, err)
+		return err
+	}
+	_, err = s.apply(ctx, p.ID, intent, applying{polled: true})
 	return err
 }
 

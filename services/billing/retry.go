@@ -40,7 +40,7 @@ func (s *Service) retry(ctx context.Context, p Payment) error {
 	if err != nil || !started {
 		return err
 	}
-	intent, err := s.Provider.Confirm(ctx, p.IntentID, method, attempt)
+	intent, err := s.Provider.Confirm(ctx, ConfirmInput{IntentID: p.IntentID, PaymentMethod: method, ReturnURL: p.ReturnURL, Attempt: attempt})
 	var refusal *ProviderError
 	if errors.As(err, &refusal) && refusal.Outage == Rejected {
 		return s.give(ctx, p, refusal.Code)

@@ -152,6 +152,13 @@ type PayInput struct {
 	PaymentMethod, CustomerID, ReturnURL string
 }
 
+// ConfirmInput asks for the money of an intent again, without the customer.
+type ConfirmInput struct {
+	IntentID, PaymentMethod, ReturnURL string
+	// Attempt counts the tries; each is a call of its own.
+	Attempt int
+}
+
 // RefundInput gives money back.
 type RefundInput struct {
 	RefundID uuid.UUID
@@ -167,8 +174,8 @@ type RefundInput struct {
 type Provider interface {
 	// Pay creates an intent and confirms it.
 	Pay(ctx context.Context, in PayInput) (Intent, error)
-	// Confirm tries to collect an intent again with a stored method; attempt counts the tries.
-	Confirm(ctx context.Context, intentID, method string, attempt int) (Intent, error)
+	// Confirm tries to collect an intent again with a stored method.
+	Confirm(ctx context.Context, in ConfirmInput) (Intent, error)
 	// Intent returns an intent.
 	Intent(ctx context.Context, id string) (Intent, error)
 	// Find looks for the intent of a payment among those created around a time; Missing when there is none.

@@ -11,7 +11,6 @@ import (
 	"github.com/commercestack/commercestack/ent/billing/migrations"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/idempotency"
-	"github.com/commercestack/commercestack/internal/outbox"
 	"github.com/commercestack/commercestack/services/billing"
 	"github.com/commercestack/commercestack/services/billing/pdf"
 	"github.com/commercestack/commercestack/services/billing/rpc"
@@ -56,11 +55,10 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 		}
 	}
 	handler := rpc.NewHandler(service, idempotency.ResourceID, provider.Verify, pdf.Render)
-	relay := &outbox.Relay{DB: env.DB, Bus: env.Bus, Logger: env.Logger}
 	return &component.Component{
 		Name:     env.Name,
 		Register: func(server *connect.Server) { rpc.Register(server, handler) },
-		Run:      []func(context.Context) error{service.Work, relay.Run},
+		Run:      []func(context.Context) error{service.Work},
 		Ready:    env.DB.Ping,
 	}, nil
 }

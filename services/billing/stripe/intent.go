@@ -60,15 +60,18 @@ func payParams(ctx context.Context, in billing.PayInput) *stripego.PaymentIntent
 }
 
 // Confirm implements billing.Provider.
-func (c *Client) Confirm(ctx context.Context, intentID, method string, attempt int) (billing.Intent, error) {
+func (c *Client) Confirm(ctx context.Context, in billing.ConfirmInput) (billing.Intent, error) {
 	intent, err := call(ctx, c, "payment_intents.confirm", func(ctx context.Context) (*stripego.PaymentIntent, error) {
-		params := &stripego.PaymentIntentConfirmParams{PaymentMethod: stripego.String(method), OffSession: stripego.Bool(true)}
-		params.SetIdempotencyKey(fmt.Sprintf("confirm-%s-%d", intentID, attempt))
+		params := &stripego.PaymentIntentConfirmParams{PaymentMethod: stripego.String(in.PaymentMethod), OffSession: stripego.Bool(true)}
+		if in.ReturnURL != "" {
+			params.ReturnURL = stripego.String(in.ReturnURL)
+		}
+		params.SetIdempotencyKey(fmt.Sprintf("confirm-%s-%d", in.IntentID, in.Attempt))
 		params.Context = ctx
-		return c.api.PaymentIntents.Confirm(intentID, params)
+		return c.api.PaymentIntents.Confirm(in.IntentID, params)
 	})
 	if inState(err) {
-		return c.Intent(ctx, intentID)
+		return c.Intent(ctx, in.IntentID)
 	}
 	return toIntent(intent, err)
 }
