@@ -40,7 +40,7 @@ func (d *directory) clientFor(caller string) func(string) *connect.Client {
 		var transport connect.Transport
 		remote := false
 		switch {
-		case d.local[target], true:
+		case d.local[target]:
 			transport = connectinprocess.New(d.server)
 		case d.remote[target] != nil:
 			transport = rpc.NewTransport(d.http, d.remote[target].String())

@@ -10,6 +10,7 @@ import (
 
 	analytics "github.com/commercestack/commercestack/services/analytics/module"
 	auth "github.com/commercestack/commercestack/services/auth/module"
+	billing "github.com/commercestack/commercestack/services/billing/module"
 	"github.com/commercestack/commercestack/services/gateway"
 	notification "github.com/commercestack/commercestack/services/notification/module"
 	order "github.com/commercestack/commercestack/services/order/module"
@@ -43,6 +44,7 @@ type Config struct {
 	User         user.Config         `embed:"" prefix:"user-"`
 	Product      product.Config      `embed:"" prefix:"product-"`
 	Order        order.Config        `embed:"" prefix:"order-"`
+	Billing      billing.Config      `embed:"" prefix:"billing-"`
 	Notification notification.Config `embed:"" prefix:"notification-"`
 	Analytics    analytics.Config    `embed:"" prefix:"analytics-"`
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/commercestack/commercestack/internal/component"
 	analytics "github.com/commercestack/commercestack/services/analytics/module"
 	auth "github.com/commercestack/commercestack/services/auth/module"
+	billing "github.com/commercestack/commercestack/services/billing/module"
 	notification "github.com/commercestack/commercestack/services/notification/module"
 	order "github.com/commercestack/commercestack/services/order/module"
 	product "github.com/commercestack/commercestack/services/product/module"
@@ -41,6 +42,9 @@ var registry = []registration{
 	}},
 	{"order", order.Migrations, func(ctx context.Context, c *Config, env component.Env) (*component.Component, error) {
 		return order.New(ctx, c.Order, env)
+	}},
+	{"billing", billing.Migrations, func(ctx context.Context, c *Config, env component.Env) (*component.Component, error) {
+		return billing.New(ctx, c.Billing, env)
 	}},
 	{"notification", notification.Migrations, func(ctx context.Context, c *Config, env component.Env) (*component.Component, error) {
 		return notification.New(ctx, c.Notification, env)

@@ -22,6 +22,9 @@ const (
 // openSimulator puts a simulated Stripe in the place of the real one when no key
 // is configured. Its keys are random and live in the data folder.
 func (c *upCommand) openSimulator(ctx context.Context, h *host, adminURL string) error {
+	if c.Billing.StripeKey != "" {
+		return nil
+	}
 	key, err := c.keptSecret("stripe-simulator-key")
 	if err != nil {
 		return err
@@ -48,6 +51,7 @@ func (c *upCommand) openSimulator(ctx context.Context, h *host, adminURL string)
 	if err != nil {
 		return fmt.Errorf("start the Stripe simulator: %w", err)
 	}
+	c.Billing.StripeURL, c.Billing.StripeKey, c.Billing.WebhookSecrets = local+simulatorPath, "sk_test_"+key, []string{"whsec_" + secret}
 	h.resources.extra = map[string]http.Handler{simulatorPath + "/": http.StripPrefix(simulatorPath, simulator.Handler())}
 	h.resources.loops = append(h.resources.loops, simulator.Run)
 	return nil

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -107,7 +108,10 @@ func (c *upCommand) furnish(ctx context.Context, s streams, p *process, steps *p
 		if loaded > 0 {
 			steps.done(fmt.Sprintf("demo catalog loaded (%d products)", loaded))
 		}
+		go paintDemo(ctx, p)
 	}
+	// Migrations and the administrator's password hash needed memory that serving does not.
+	debug.FreeOSMemory()
 	return c.banner(s.out, steps, password)
 }
 
@@ -310,7 +314,7 @@ CommerceStack is ready after %.1f s
   API         %[2]s/docs
   Mail        %[2]s/dev/mail
 
-  curl '%[2]s/api/v1/products?q=shirt&pageSize=2'
+  curl '%[2]s/api/v1/products?q=mug&pageSize=2'
 
 Ctrl-C stops it. The data is kept in %[5]s.
 `, time.Since(steps.started).Seconds(), c.PublicURL, c.AdminEmail, shown, c.Data)

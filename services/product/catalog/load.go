@@ -19,7 +19,8 @@ const (
 
 // Load fills an empty shop with the demo catalog and returns how many products
 // it made; a shop that has a product already stays as it is, and the answer is
-// 0. The context's identity needs the permission to manage products.
+// 0. The context's identity needs the permission to manage products. Pictures
+// take longer: Paint adds them.
 func Load(ctx context.Context, client *connect.Client, currency string) (int, error) {
 	products := productv1connect.NewProductServiceClient(client)
 	empty, err := isEmpty(ctx, products)
@@ -39,7 +40,7 @@ func Load(ctx context.Context, client *connect.Client, currency string) (int, er
 	if errors := report.GetErrors(); len(errors) > 0 {
 		return 0, fmt.Errorf("demo catalog, line %d: %s", errors[0].GetLine(), errors[0].GetMessage())
 	}
-	return int(report.GetCreated()), paint(ctx, products)
+	return int(report.GetCreated()), nil
 }
 
 func isEmpty(ctx context.Context, products productv1connect.ProductServiceClient) (bool, error) {
@@ -54,8 +55,10 @@ func isEmpty(ctx context.Context, products productv1connect.ProductServiceClient
 	return true, nil
 }
 
-// paint gives a picture to every product of the demo catalog that has none.
-func paint(ctx context.Context, products productv1connect.ProductServiceClient) error {
+// Paint gives a picture to every product of the demo catalog that has none, so
+// a run that was cut off is finished by the next.
+func Paint(ctx context.Context, client *connect.Client) error {
+	products := productv1connect.NewProductServiceClient(client)
 	bySKU, err := motifs()
 	if err != nil {
 		return err
