@@ -67,6 +67,23 @@ func (p trustedProxies) clientAddress(r *http.Request) string {
 	return client.String()
 }
 
+// limitAddress is what a guest's calls are counted by: the address, or the /64
+// network of an IPv6 address, all of which one subscriber owns.
+func limitAddress(client string) string {
+	addr, err := netip.ParseAddr(client)
+	if err != nil || addr.Is4() {
+		return client
+	}
+	prefix, err := addr.Prefix(subscriberBits)
+	if err != nil {
+		return client
+	}
+	return prefix.String()
+}
+
+// subscriberBits is the size of the network that providers give one IPv6 subscriber.
+const subscriberBits = 64
+
 // parseHost reads an address with or without a port; the zero Addr means neither.
 func parseHost(text string) netip.Addr {
 	if host, _, err := net.SplitHostPort(text); err == nil {

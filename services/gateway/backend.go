@@ -54,18 +54,21 @@ func newProxy(component string, targets []Target, transport http.RoundTripper, l
 		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{
 			Name: component, Timeout: breakerOpen,
 			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
+			// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
+			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 			OnStateChange: func(name string, from, to gobreaker.State) {
 				logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
 			},
 		}),
 	}
-	return &httputil.ReverseProxy{
+	proxy := &httputil.ReverseProxy{
 		Transport:     retry,
 		FlushInterval: -1,
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(pick(targets, total).URL)
 			pr.Out.Host = pr.In.Host
 		},
+		ModifyResponse: preferBackend,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 				w.WriteHeader(499)
@@ -78,7 +81,26 @@ func newProxy(component string, targets []Target, transport http.RoundTripper, l
 			}
 			fail(w, r, fault.Unavailable(component, time.Second).WithCause(err))
 		},
-	}, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), gatewayHeaderKey{}, w.Header())))
+	}), nil
+}
+
+// gatewayHeaderKey finds the headers that the gateway has set so far.
+type gatewayHeaderKey struct{}
+
+// preferBackend takes back the gateway's headers that the component sets too.
+// The proxy appends, and a page with two content security policies obeys both:
+// the gateway's, which is for data, would leave it without style and script.
+func preferBackend(response *http.Response) error {
+	own, _ := response.Request.Context().Value(gatewayHeaderKey{}).(http.Header)
+	for name := range response.Header {
+		if name != "Vary" {
+			own.Del(name)
+		}
+	}
+	return nil
 }
 
 // pick chooses a target by weight. total is the sum of the weights and positive.

@@ -12,6 +12,7 @@ type corsPolicy struct {
 }
 
 const (
+	anyOrigin   = "*"
 	corsMethods = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Guest-Token, X-Request-Id, " +
 		"Connect-Protocol-Version, Connect-Timeout-Ms, Grpc-Timeout, X-Grpc-Web, X-User-Agent"
@@ -25,13 +26,20 @@ const (
 func (c corsPolicy) apply(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-	if origin == "" || len(c.origins) == 0 {
+	if len(c.origins) == 0 {
 		return false
 	}
 	header := w.Header()
-	header.Add("Vary", "Origin")
-	if !c.allows(origin) {
+	everybody := slices.Contains(c.origins, anyOrigin)
+	if !everybody {
+		// Also without an Origin: a cache would hand the answer to a page of an allowed origin, whose browser refuses it.
+		header.Add("Vary", "Origin")
+	}
+	if origin == "" || !everybody && !c.allows(origin) {
 		return false
+	}
+	if everybody {
+		origin = anyOrigin // one answer for all, which a cache can keep
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
 	header.Set("Access-Control-Expose-Headers", corsExpose)
@@ -46,7 +54,5 @@ func (c corsPolicy) apply(w http.ResponseWriter, r *http.Request) bool {
 }
 
 func (c corsPolicy) allows(origin string) bool {
-	return slices.ContainsFunc(c.origins, func(allowed string) bool {
-		return allowed == "*" || strings.EqualFold(allowed, origin)
-	})
+	return slices.ContainsFunc(c.origins, func(allowed string) bool { return strings.EqualFold(allowed, origin) })
 }

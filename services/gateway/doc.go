@@ -2,8 +2,8 @@
 // passes one pipeline, in this order:
 //
 //	request id → client address → security headers, CORS → route → body limit
-//	→ rate limit by address → authentication → access rule → rate limit by user
-//	→ WAF → backend (a local handler, or a reverse proxy)
+//	→ authentication → rate limit by user, or by address without a valid token
+//	→ access rule → WAF → backend (a local handler, or a reverse proxy)
 //
 // What it guarantees to the components behind it: the identity they see was
 // made here. A header X-Commerce-Identity from outside is always removed, a

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"connectrpc.com/connect/v2/connecthttp"
@@ -18,6 +19,7 @@ import (
 	productv1 "github.com/commercestack/commercestack/api/gen/commerce/product/v1"
 	userv1 "github.com/commercestack/commercestack/api/gen/commerce/user/v1"
 	"github.com/commercestack/commercestack/internal/access"
+	"github.com/commercestack/commercestack/internal/fault"
 	"github.com/commercestack/commercestack/internal/rest"
 	"github.com/commercestack/commercestack/internal/rpc"
 )
@@ -165,6 +167,9 @@ var errorWriter = connecthttp.NewErrorWriter()
 // writeFault answers a request with an error in the protocol the caller speaks.
 func writeFault(w http.ResponseWriter, r *http.Request, err error) {
 	if isRPC(r.URL.Path) && errorWriter.IsSupported(r) {
+		if failure := fault.From(err); failure != nil && failure.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(max(1, ceilSeconds(failure.RetryAfter))))
+		}
 		if failed := errorWriter.Write(w, r, rpc.WireError(err)); failed == nil {
 			return
 		}

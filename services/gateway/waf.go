@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
 	"github.com/corazawaf/coraza/v3"
@@ -44,6 +45,7 @@ SecResponseBodyAccess Off
 SecAuditEngine Off
 SecAction "id:900200,phase:1,pass,t:none,nolog,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PATCH DELETE PUT'"
 SecAction "id:900220,phase:1,pass,t:none,nolog,setvar:'tx.allowed_request_content_type=|application/x-www-form-urlencoded| |multipart/form-data| |application/json| |application/proto| |application/connect+json| |application/connect+proto| |application/grpc| |application/grpc+proto| |application/grpc-web| |application/grpc-web+proto| |image/jpeg| |image/png| |image/gif| |image/webp|'"
+` + wafExclusions() + `
 Include @owasp_crs/*.conf
 `
 	waf, err := coraza.NewWAF(coraza.NewWAFConfig().WithRootFS(coreruleset.FS).WithDirectives(directives).WithRequestBodyLimit(wafBodyBytes))
@@ -53,6 +55,20 @@ Include @owasp_crs/*.conf
 	f.waf = waf
 	return f, nil
 }
+
+// wafExclusions keep the rules away from values that nobody may constrain or
+// see: a good password looks like an attack, and is only ever hashed.
+func wafExclusions() string {
+	var directives strings.Builder
+	for i, field := range []string{"password", "newPassword", "currentPassword", "token", "refreshToken"} {
+		fmt.Fprintf(&directives, "SecAction \"id:%d,phase:1,pass,t:none,nolog,ctl:ruleRemoveTargetByTag=OWASP_CRS;ARGS:%[2]s,ctl:ruleRemoveTargetByTag=OWASP_CRS;ARGS:json.%[2]s\"\n",
+			wafOwnRules+i, field)
+	}
+	return directives.String()
+}
+
+// wafOwnRules is where the ids of our own rules start.
+const wafOwnRules = 100_000
 
 // inspect runs the rules over a request. In mode detect it only writes a log line.
 func (f *firewall) inspect(r *http.Request, client string) error {
@@ -75,9 +91,13 @@ func (f *firewall) inspect(r *http.Request, client string) error {
 	tx.SetServerName(hostOf(r))
 	interruption := tx.ProcessRequestHeaders()
 	if interruption == nil {
-		var err error
-		if interruption, err = f.inspectBody(tx, r); err != nil {
+		if err := f.readBody(tx, r); err != nil {
 			return err
+		}
+		// Most rules, and the verdict on the sum of their scores, run here, also for requests without a body.
+		var err error
+		if interruption, err = tx.ProcessRequestBody(); err != nil {
+			f.logger.ErrorContext(r.Context(), "the WAF failed on a request", slog.Any("error", err))
 		}
 	}
 	if interruption == nil {
@@ -91,23 +111,41 @@ func (f *firewall) inspect(r *http.Request, client string) error {
 	return fault.Unauthorized("the request was refused by the web application firewall")
 }
 
-// inspectBody reads a bounded part of the body and puts it back.
-func (f *firewall) inspectBody(tx types.Transaction, r *http.Request) (*types.Interruption, error) {
-	if r.Body == nil || r.Body == http.NoBody || !tx.IsRequestBodyAccessible() {
-		return nil, nil //nolint:nilnil // no interruption and no error
+// readBody gives the rules a body that they understand and that fits, and puts
+// it back for the component. Half a body would be a broken one to the rules, so
+// what is larger passes: imports and uploads, which need a permission and are
+// checked (type, size, content) by their component. Binary messages pass too:
+// by chance they look like anything.
+func (f *firewall) readBody(tx types.Transaction, r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody || !tx.IsRequestBodyAccessible() || !readable(r.Header.Get("Content-Type")) || r.ContentLength >= wafBodyBytes {
+		return nil
 	}
 	head, err := io.ReadAll(io.LimitReader(r.Body, wafBodyBytes))
-	if err != nil {
-		return nil, fault.Invalid("body", "the body could not be read")
-	}
 	r.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), r.Body), r.Body}
-	if interruption, _, err := tx.WriteRequestBody(head); err != nil || interruption != nil {
-		return interruption, err
+	if err != nil {
+		return fault.Invalid("body", "the body could not be read")
 	}
-	return tx.ProcessRequestBody()
+	if len(head) == wafBodyBytes {
+		return nil
+	}
+	if _, _, err := tx.WriteRequestBody(head); err != nil {
+		f.logger.ErrorContext(r.Context(), "the WAF failed on a body", slog.Any("error", err))
+	}
+	return nil
+}
+
+// readable holds for the content types whose bodies the rules can take apart.
+func readable(contentType string) bool {
+	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	switch strings.TrimSpace(media) {
+	case "application/json", "application/connect+json", "application/x-www-form-urlencoded", "multipart/form-data":
+		return true
+	default:
+		return false
+	}
 }
 
 func hostOf(r *http.Request) string {
