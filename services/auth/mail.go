@@ -99,9 +99,12 @@ func (s *Service) DeliverMail(ctx context.Context, request MailRequest) error {
 	if err := json.Unmarshal(plain, &content); err != nil {
 		return fmt.Errorf("decode mail request: %w", err)
 	}
-	var mail *Mail
+	var (
+		mail Mail
+		send bool
+	)
 	err = s.store.InTx(ctx, func(ctx context.Context, tx Tx) error {
-		mail = nil
+		send = false
 		account, err := tx.LockAccountByEmail(ctx, content.Email)
 		if errors.Is(err, ErrAccountNotFound) {
 			return nil // a reset for an address without account, or erased meanwhile
@@ -109,25 +112,27 @@ func (s *Service) DeliverMail(ctx context.Context, request MailRequest) error {
 		if err != nil {
 			return err
 		}
-		mail, err = s.composeMail(ctx, tx, request, content, account)
+		mail, send, err = s.composeMail(ctx, tx, request, content, account)
 		return err
 	})
-	if err != nil || mail == nil {
+	if err != nil || !send {
 		return err
 	}
-	return s.mailer.Send(ctx, *mail)
+	return s.mailer.Send(ctx, mail)
 }
 
-// composeMail returns the mail for the account's state, nil for none, and saves its token.
-func (s *Service) composeMail(ctx context.Context, tx Tx, request MailRequest, content mailContent, account Account) (*Mail, error) {
-	mail := &Mail{To: account.Email, Key: "auth/" + request.ID.String()}
+// composeMail decides which mail, if any, suits the account's state, and saves the token of its link.
+func (s *Service) composeMail(
+	ctx context.Context, tx Tx, request MailRequest, content mailContent, account Account,
+) (mail Mail, send bool, err error) {
+	mail = Mail{To: account.Email, Key: "auth/" + request.ID.String()}
 	token := OneTimeToken{
 		ID: request.ID, Hash: hashSecret(content.Token), Purpose: request.Purpose,
 		AccountID: account.ID, CreateTime: request.CreateTime,
 	}
 	switch {
 	case account.Disabled:
-		return nil, nil
+		return Mail{}, false, nil
 	case request.Purpose == PurposeReset:
 		mail.Template, mail.Params = templateReset, s.linkParams(account.DisplayName, ResetPath, content.Token)
 		token.ExpireTime = request.CreateTime.Add(s.config.ResetLife)
@@ -135,16 +140,16 @@ func (s *Service) composeMail(ctx context.Context, tx Tx, request MailRequest, c
 		mail.Template, mail.Params = templateExists, map[string]string{
 			"name": account.DisplayName, "link": s.config.PublicURL + ResetPath,
 		}
-		return mail, nil
+		return mail, true, nil
 	default:
 		mail.Template, mail.Params = templateVerification, s.linkParams(content.DisplayName, VerifyPath, content.Token)
 		token.ExpireTime = request.CreateTime.Add(s.config.VerifyLife)
 		token.PasswordHash = content.PasswordHash
 	}
 	if !s.now().Before(token.ExpireTime) {
-		return nil, nil // mail was down for so long that the link would be dead on arrival
+		return Mail{}, false, nil // mail was down for so long that the link would be dead on arrival
 	}
-	return mail, tx.SaveOneTimeToken(ctx, token)
+	return mail, true, tx.SaveOneTimeToken(ctx, token)
 }
 
 func (s *Service) linkParams(name, path, token string) map[string]string {

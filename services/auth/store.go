@@ -33,6 +33,15 @@ type Store interface {
 
 // Tx writes the component's tables in one transaction.
 type Tx interface {
+	AccountTx
+	SessionTx
+	TokenTx
+	KeyTx
+	EffectTx
+}
+
+// AccountTx writes accounts.
+type AccountTx interface {
 	// CreateAccount inserts the account unless its address or id is taken, and reports whether it did.
 	CreateAccount(ctx context.Context, account Account) (bool, error)
 	// LockAccount returns an account and keeps others from changing it until the transaction ends.
@@ -46,7 +55,10 @@ type Tx interface {
 	// LockAdmins lets one transaction at a time change who is an administrator and returns
 	// the ids of those who can log in.
 	LockAdmins(ctx context.Context) ([]uuid.UUID, error)
+}
 
+// SessionTx writes sessions and their refresh tokens.
+type SessionTx interface {
 	// CreateSession inserts a session with its first refresh token and ends the account's sessions beyond the newest keep.
 	CreateSession(ctx context.Context, session Session, token RefreshToken, keep int) (ended []uuid.UUID, err error)
 	// UseRefreshToken marks an unused, unexpired token of a live session as used. It reports false when there is none.
@@ -63,19 +75,28 @@ type Tx interface {
 	RevokeSessions(ctx context.Context, accountID, except uuid.UUID, now time.Time) ([]uuid.UUID, error)
 	// RecordRevoked remembers ended sessions until the last of their access tokens has expired.
 	RecordRevoked(ctx context.Context, sessionIDs []uuid.UUID, expire time.Time) error
+}
 
+// TokenTx writes mailed tokens.
+type TokenTx interface {
 	// SaveOneTimeToken inserts a mailed token; one that was saved before stays as it is. A reset token supersedes older ones.
 	SaveOneTimeToken(ctx context.Context, token OneTimeToken) error
 	// UseOneTimeToken marks a usable token as used and returns it, or ErrMailedToken.
 	UseOneTimeToken(ctx context.Context, purpose Purpose, hash []byte, now time.Time) (OneTimeToken, error)
 	// DropOneTimeTokens deletes the account's unused tokens.
 	DropOneTimeTokens(ctx context.Context, accountID uuid.UUID) error
+}
 
+// KeyTx writes signing keys.
+type KeyTx interface {
 	// LockKeys lets one transaction at a time change signing keys and returns those that were not removed.
 	LockKeys(ctx context.Context) ([]SigningKey, error)
 	// SaveKey inserts or updates a key.
 	SaveKey(ctx context.Context, key SigningKey) error
+}
 
+// EffectTx writes what reaches beyond the component's tables.
+type EffectTx interface {
 	// Publish writes an event that leaves the platform's outbox when the transaction commits.
 	Publish(ctx context.Context, event Event) error
 	// Enqueue adds a job that calls Service.DeliverMail after the transaction commits.

@@ -1,6 +1,7 @@
 // Package web serves the two pages that mailed links open. Opening a link
 // changes nothing, since mail scanners open every link: the page shows a form,
-// and only sending the form redeems the token.
+// and only sending the form redeems the token. Without a token the page of a
+// reset lets a person ask for the mail.
 package web
 
 import (
@@ -10,6 +11,8 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/mail"
+	"strings"
 
 	"github.com/commercestack/commercestack/internal/fault"
 	"github.com/commercestack/commercestack/services/auth"
@@ -17,6 +20,9 @@ import (
 
 // maxForm bounds the body of a form, in bytes.
 const maxForm = 16 << 10
+
+// maxEmail bounds an address, in bytes.
+const maxEmail = 254
 
 //go:embed page.html
 var source string
@@ -27,6 +33,8 @@ var page = template.Must(template.New("page").Parse(source))
 type Service interface {
 	// VerifyEmail redeems the token of a verification mail.
 	VerifyEmail(ctx context.Context, token string) error
+	// RequestPasswordReset mails a link when the address has an account.
+	RequestPasswordReset(ctx context.Context, email string) error
 	// ConfirmPasswordReset sets a new password by the token of a reset mail.
 	ConfirmPasswordReset(ctx context.Context, token, password string) error
 }
@@ -34,10 +42,10 @@ type Service interface {
 // view is what the template shows.
 type view struct {
 	Title, Text, Problem string
-	// Token and Action make the form; without a token there is none.
-	Token, Action, Button string
-	// Password asks for a new password.
-	Password bool
+	// Action and Button make the form; without an action there is none.
+	Action, Button, Token string
+	// Password asks for a new password, Email for an address.
+	Password, Email bool
 }
 
 // Routes returns the pages by http.ServeMux pattern.
@@ -66,23 +74,33 @@ func resetForm(token string) view {
 		Token: token, Action: auth.ResetPath, Button: "Save password", Password: true}
 }
 
-func (s *site) askVerify(w http.ResponseWriter, r *http.Request) { s.ask(w, r, verifyForm) }
-func (s *site) askReset(w http.ResponseWriter, r *http.Request)  { s.ask(w, r, resetForm) }
+func requestForm() view {
+	return view{Title: "Forgotten your password?", Text: "Tell us your email address, and we send you a link to choose a new one.",
+		Action: auth.ResetPath, Button: "Send the link", Email: true}
+}
 
-func (s *site) ask(w http.ResponseWriter, r *http.Request, form func(string) view) {
+func (s *site) askVerify(w http.ResponseWriter, r *http.Request) {
 	token := r.URL.Query().Get("token")
 	if token == "" {
 		s.show(w, r, http.StatusBadRequest, view{Title: "This link is not complete", Text: "Open the link in the mail again, or copy all of it."})
 		return
 	}
-	s.show(w, r, http.StatusOK, form(token))
+	s.show(w, r, http.StatusOK, verifyForm(token))
+}
+
+func (s *site) askReset(w http.ResponseWriter, r *http.Request) {
+	form := requestForm()
+	if token := r.URL.Query().Get("token"); token != "" {
+		form = resetForm(token)
+	}
+	s.show(w, r, http.StatusOK, form)
 }
 
 func (s *site) verify(w http.ResponseWriter, r *http.Request) {
-	token, _, ok := s.form(w, r)
-	if !ok {
+	if !s.parse(w, r) {
 		return
 	}
+	token := r.PostForm.Get("token")
 	if err := s.service.VerifyEmail(r.Context(), token); err != nil {
 		s.fail(w, r, verifyForm(token), err)
 		return
@@ -91,24 +109,44 @@ func (s *site) verify(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) reset(w http.ResponseWriter, r *http.Request) {
-	token, password, ok := s.form(w, r)
-	if !ok {
+	if !s.parse(w, r) {
 		return
 	}
-	if err := s.service.ConfirmPasswordReset(r.Context(), token, password); err != nil {
+	token := r.PostForm.Get("token")
+	if token == "" {
+		s.request(w, r)
+		return
+	}
+	if err := s.service.ConfirmPasswordReset(r.Context(), token, r.PostForm.Get("password")); err != nil {
 		s.fail(w, r, resetForm(token), err)
 		return
 	}
 	s.show(w, r, http.StatusOK, view{Title: "Your password is changed", Text: "You can log in with it now."})
 }
 
-func (s *site) form(w http.ResponseWriter, r *http.Request) (token, password string, ok bool) {
+// request says the same whether or not the address has an account.
+func (s *site) request(w http.ResponseWriter, r *http.Request) {
+	form, email := requestForm(), strings.TrimSpace(r.PostForm.Get("email"))
+	address, err := mail.ParseAddress(email)
+	if err != nil || address.Address != email || len(email) > maxEmail {
+		form.Problem = "This is not an email address."
+		s.show(w, r, http.StatusBadRequest, form)
+		return
+	}
+	if err := s.service.RequestPasswordReset(r.Context(), email); err != nil {
+		s.fail(w, r, form, err)
+		return
+	}
+	s.show(w, r, http.StatusOK, view{Title: "Look into your mail", Text: "If the address has an account, a link is on its way."})
+}
+
+func (s *site) parse(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		s.show(w, r, http.StatusBadRequest, view{Title: "This request is not valid", Text: "Open the link in the mail again."})
-		return "", "", false
+		return false
 	}
-	return r.PostForm.Get("token"), r.PostForm.Get("password"), true
+	return true
 }
 
 // fail shows the form again with what the person can mend, or says that the link is over.

@@ -25,6 +25,11 @@ func (r *redeemer) VerifyEmail(_ context.Context, token string) error {
 	return r.err
 }
 
+func (r *redeemer) RequestPasswordReset(_ context.Context, email string) error {
+	r.redeemed = append(r.redeemed, "request "+email)
+	return r.err
+}
+
 func (r *redeemer) ConfirmPasswordReset(_ context.Context, token, password string) error {
 	r.redeemed = append(r.redeemed, "reset "+token+" "+password)
 	return r.err
@@ -71,6 +76,29 @@ func TestSendingTheFormRedeems(t *testing.T) {
 	}
 	if got := strings.Join(service.redeemed, ","); got != "verify a,reset b c d" {
 		t.Errorf("redeemed %s", got)
+	}
+}
+
+func TestAskingForAResetLink(t *testing.T) {
+	t.Parallel()
+	service := &redeemer{}
+	if got := serve(service, http.MethodGet, "/reset-password", nil); got.Code != 200 || !strings.Contains(got.Body.String(), `name="email"`) {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+	if got := serve(service, http.MethodPost, "/reset-password", url.Values{"email": {" a@example.com "}}); got.Code != 200 || !strings.Contains(got.Body.String(), "If the address has an account") {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+	for _, bad := range []string{"", "nobody", "A <a@example.com>", "a@example.com, b@example.com", strings.Repeat("a", 250) + "@example.com"} {
+		if got := serve(service, http.MethodPost, "/reset-password", url.Values{"email": {bad}}); got.Code != 400 {
+			t.Errorf("%q: %d", bad, got.Code)
+		}
+	}
+	if got := strings.Join(service.redeemed, ","); got != "request a@example.com" {
+		t.Errorf("redeemed %s", got)
+	}
+	service.err = fault.Unavailable("database", 0)
+	if got := serve(service, http.MethodPost, "/reset-password", url.Values{"email": {"a@example.com"}}); got.Code != 503 {
+		t.Errorf("%d", got.Code)
 	}
 }
 
