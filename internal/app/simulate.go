@@ -30,9 +30,13 @@ func (c *simulateCommand) Run(ctx context.Context, s streams) error {
 		return errors.New("the database address is not a URL")
 	}
 	defer pool.Close()
+	public := ""
+	if c.PublicURL != "" {
+		public = c.PublicURL + simulatorPath
+	}
 	simulator, err := stripesim.New(stripesim.Config{
 		Pool: pool, SecretKey: c.Key, WebhookURL: c.WebhookURL, WebhookSecrets: c.WebhookSecret,
-		PublicURL: c.PublicURL + simulatorPath, Logger: logger,
+		PublicURL: public, Logger: logger,
 	})
 	if err != nil {
 		return err
