@@ -69,7 +69,7 @@ func (s *Service) BeginPayment(ctx context.Context, in BeginPaymentInput) (Order
 		hold = order.PayableUntil()
 	}
 	// Before the transaction: when it fails, the goods are merely held longer.
-	if err := s.Stock.Extend(ctx, order.ID, hold); err != nil {
+	if err := s.Stock.Extend(ctx, order.ID, hold.Add(reservationGrace)); err != nil {
 		s.Meter.Failed("extend")
 		if isGone(err) {
 			return Order{}, ErrNotPayable.WithCause(err)
@@ -102,7 +102,7 @@ func (s *Service) hold(ctx context.Context, tx Tx, o Order, in BeginPaymentInput
 	if o, err = s.save(ctx, tx, o, o.Status); err != nil {
 		return o, err
 	}
-	return o, tx.Append(ctx, s.step(o, StepPaymentStarted, in.PaymentID.String(), in.Caller.payer(), "Payment started"))
+	return o, tx.Append(ctx, s.step(o, StepPaymentStarted, in.PaymentID.String(), in.Caller.placer(), "Payment started"))
 }
 
 // payable tells why no money may be collected for the order.
@@ -125,11 +125,4 @@ func (o Order) owes(amount money.Money) bool {
 func isGone(err error) bool {
 	f := fault.From(err)
 	return f != nil && (f.Kind == fault.KindConflict || f.Kind == fault.KindNotFound)
-}
-
-func (c Caller) payer() string {
-	if c.Admin {
-		return ActorSystem
-	}
-	return c.placer()
 }

@@ -15,6 +15,9 @@ import (
 const (
 	maxItems    = 200
 	maxQuantity = 10_000
+	// reservationGrace keeps goods a little longer than their order can be paid: were
+	// they to end together, they could be sold again under a payment that still counts.
+	reservationGrace = 2 * time.Minute
 	// tokenOrder and tokenCart keep the tokens of orders and carts apart.
 	tokenOrder = "order"
 	tokenCart  = "cart"
@@ -205,7 +208,7 @@ func (s *Service) place(ctx context.Context, in PlaceInput) (receipt Receipt, re
 	}
 	now := s.now()
 	expire := now.Add(s.ReservationTTL)
-	goods, err := s.Stock.Reserve(ctx, in.ID, d.items, expire)
+	goods, err := s.Stock.Reserve(ctx, in.ID, d.items, expire.Add(reservationGrace))
 	if err != nil {
 		s.Meter.Failed("reserve")
 		return Receipt{}, false, err

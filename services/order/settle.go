@@ -151,7 +151,7 @@ func (s *Service) reject(ctx context.Context, tx Tx, o Order, in SettleInput, de
 		return o, err
 	}
 	if decision != settleReturn {
-		// Refunding the order would take back what paid it.
+		// Refunding the order would take back what paid it; billing returns a surplus by itself.
 		return o, nil
 	}
 	// The goods may have been sold between the order's end and this event.

@@ -328,6 +328,18 @@ func TestUserDeletionAndFailuresReachOrders(t *testing.T) {
 	})
 }
 
+func TestAnAddressIsAskedOfAuthWhenTheTokenHasNone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	placed := b.must(t, "POST", "/api/v1/orders", "{"+items(b.product.add(1000, 10), 1)+"}", admin...)
+	if placed.at("order", "email") != "account@example.com" {
+		t.Errorf("placed %s", placed.text)
+	}
+	if text := b.must(t, "GET", "/api/v1/orders/"+placed.at("order", "id")+"/events", "", admin...).text; !strings.Contains(text, `"actor":"user"`) {
+		t.Errorf("an administrator who buys is a customer: %s", text)
+	}
+}
+
 func TestSettlementIsForServicesOnly(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
