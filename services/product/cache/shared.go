@@ -46,7 +46,11 @@ func (s *shared) get(ctx context.Context, key string) (*Entry, time.Time) {
 		}
 		return nil, time.Time{}
 	}
-	return decode(data)
+	entry, loaded := decode(data)
+	if age := s.now().Sub(loaded); age > sharedAge || age < -sharedAge {
+		return nil, time.Time{} // whoever keeps it longer than asked, or has another idea of the time
+	}
+	return entry, loaded
 }
 
 func (s *shared) put(ctx context.Context, key string, entry *Entry, loaded time.Time) {
