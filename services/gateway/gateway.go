@@ -197,7 +197,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(telemetry.RequestIDHeader, requestID)
 	g.setSecurityHeaders(w)
 
-	caller := identity.Identity{ClientIP: g.proxies.clientAddress(r), UserAgent: r.UserAgent(), GuestToken: r.Header.Get("X-Guest-Token")}
+	caller := g.guest(r)
 	to := unmatched
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -227,6 +227,25 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.forward(w, r, to, caller)
+}
+
+const (
+	maxUserAgent  = 512
+	maxGuestToken = 256
+)
+
+// guest is the caller before any token is read. What it says of itself is
+// bounded, because the identity travels in one header: a longer guest token
+// than we ever made opens nothing anyway.
+func (g *Gateway) guest(r *http.Request) identity.Identity {
+	caller := identity.Identity{ClientIP: g.proxies.clientAddress(r), UserAgent: r.UserAgent(), GuestToken: r.Header.Get("X-Guest-Token")}
+	if len(caller.UserAgent) > maxUserAgent {
+		caller.UserAgent = strings.ToValidUTF8(caller.UserAgent[:maxUserAgent], "")
+	}
+	if len(caller.GuestToken) > maxGuestToken {
+		caller.GuestToken = ""
+	}
+	return caller
 }
 
 // unmatched is the endpoint of requests that have none, for figures and limits.
