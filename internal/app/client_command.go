@@ -22,26 +22,31 @@ import (
 type remoteShop struct {
 	URL          string `default:"http://127.0.0.1:8080" env:"COMMERCE_URL" help:"Address of the shop."`
 	AdminEmail   string `default:"admin@example.com" env:"COMMERCE_ADMIN_EMAIL" help:"Administrator."`
-	PasswordFile string `env:"COMMERCE_ADMIN_PASSWORD_FILE" help:"File with the administrator's password; COMMERCE_ADMIN_PASSWORD works too, and the data folder of commerce up."`
+	PasswordFile string `aliases:"admin-password-file" env:"COMMERCE_ADMIN_PASSWORD_FILE" help:"File with the administrator's password; COMMERCE_ADMIN_PASSWORD works too, and the data folder of commerce up."`
 	Data         string `default:".data" env:"COMMERCE_DATA" help:"Data folder of commerce up, where a generated password is kept."`
 }
 
 // commandTimeout bounds one call of a command; an import of 8 MiB takes a while.
 const commandTimeout = 5 * time.Minute
 
+// password finds the administrator's password.
+func (r remoteShop) password() (string, error) {
+	password, err := passwordFrom("COMMERCE_ADMIN_PASSWORD", r.PasswordFile)
+	if err != nil || password != "" {
+		return password, err
+	}
+	password, err = passwordFrom("", filepath.Join(r.Data, "keys", "admin-password"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", errors.New("no password: set COMMERCE_ADMIN_PASSWORD or --password-file")
+	}
+	return password, err
+}
+
 // client logs in and returns a client whose calls carry the access token.
 func (r remoteShop) client(ctx context.Context) (*connect.Client, error) {
-	password, err := passwordFrom("COMMERCE_ADMIN_PASSWORD", r.PasswordFile)
+	password, err := r.password()
 	if err != nil {
 		return nil, err
-	}
-	if password == "" {
-		if password, err = passwordFrom("", filepath.Join(r.Data, "keys", "admin-password")); err != nil {
-			if errors.Is(err, os.ErrNotExist) {
-				return nil, errors.New("no password: set COMMERCE_ADMIN_PASSWORD or --password-file")
-			}
-			return nil, err
-		}
 	}
 	transport := connecthttp.NewTransport(&http.Client{Timeout: commandTimeout}, r.URL,
 		connecthttp.WithReadMaxBytes(64<<20), connecthttp.WithSendMaxBytes(16<<20))

@@ -11,15 +11,16 @@ import (
 
 // cli is the command line. Its help is the reference of the program.
 type cli struct {
-	Up       upCommand       `cmd:"" help:"Run the whole shop on this machine."`
-	Serve    serveCommand    `cmd:"" help:"Run some components of a stack."`
-	Migrate  migrateCommand  `cmd:"" help:"Create roles and schemas and apply migrations."`
-	Import   importCommand   `cmd:"" help:"Import a file of another shop into a running one."`
-	Export   exportCommand   `cmd:"" help:"Export from a running shop in the file format of another."`
-	User     userCommand     `cmd:"" help:"Manage users."`
-	Simulate simulateCommand `cmd:"" name:"stripe-simulator" help:"Run the Stripe simulator alone, for development."`
-	Keys     keysCommand     `cmd:"" help:"Create the key files that the processes of a stack share."`
-	Health   healthCommand   `cmd:"" help:"Ask a running process whether it is ready."`
+	Up          upCommand          `cmd:"" help:"Run the whole shop on this machine."`
+	Serve       serveCommand       `cmd:"" help:"Run some components of a stack."`
+	Migrate     migrateCommand     `cmd:"" help:"Create roles and schemas and apply migrations."`
+	Import      importCommand      `cmd:"" help:"Import a file of another shop into a running one."`
+	Export      exportCommand      `cmd:"" help:"Export from a running shop in the file format of another."`
+	User        userCommand        `cmd:"" help:"Manage users."`
+	Simulate    simulateCommand    `cmd:"" name:"stripe-simulator" help:"Run the Stripe simulator alone, for development."`
+	Conformance conformanceCommand `cmd:"" help:"Examine a running shop: does it oversell, charge twice, or show what it should not?"`
+	Keys        keysCommand        `cmd:"" help:"Create the key files that the processes of a stack share."`
+	Health      healthCommand      `cmd:"" help:"Ask a running process whether it is ready."`
 }
 
 // streams are where commands write.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	admin "github.com/commercestack/commercestack/services/admin/module"
 	analytics "github.com/commercestack/commercestack/services/analytics/module"
 	auth "github.com/commercestack/commercestack/services/auth/module"
 	billing "github.com/commercestack/commercestack/services/billing/module"
@@ -15,6 +16,7 @@ import (
 	notification "github.com/commercestack/commercestack/services/notification/module"
 	order "github.com/commercestack/commercestack/services/order/module"
 	product "github.com/commercestack/commercestack/services/product/module"
+	storefront "github.com/commercestack/commercestack/services/storefront/module"
 	user "github.com/commercestack/commercestack/services/user/module"
 )
 
@@ -47,6 +49,8 @@ type Config struct {
 	Billing      billing.Config      `embed:"" prefix:"billing-"`
 	Notification notification.Config `embed:"" prefix:"notification-"`
 	Analytics    analytics.Config    `embed:"" prefix:"analytics-"`
+	Admin        admin.Config        `embed:"" prefix:"admin-"`
+	Storefront   storefront.Config   `embed:"" prefix:"storefront-"`
 }
 
 // GatewayConfig is the gateway's part of the configuration.

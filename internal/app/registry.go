@@ -8,12 +8,14 @@ import (
 	"strings"
 
 	"github.com/commercestack/commercestack/internal/component"
+	admin "github.com/commercestack/commercestack/services/admin/module"
 	analytics "github.com/commercestack/commercestack/services/analytics/module"
 	auth "github.com/commercestack/commercestack/services/auth/module"
 	billing "github.com/commercestack/commercestack/services/billing/module"
 	notification "github.com/commercestack/commercestack/services/notification/module"
 	order "github.com/commercestack/commercestack/services/order/module"
 	product "github.com/commercestack/commercestack/services/product/module"
+	storefront "github.com/commercestack/commercestack/services/storefront/module"
 	user "github.com/commercestack/commercestack/services/user/module"
 )
 
@@ -51,6 +53,12 @@ var registry = []registration{
 	}},
 	{"analytics", analytics.Migrations, func(ctx context.Context, c *Config, env component.Env) (*component.Component, error) {
 		return analytics.New(ctx, c.Analytics, env)
+	}},
+	{"admin", nil, func(ctx context.Context, c *Config, env component.Env) (*component.Component, error) {
+		return admin.New(ctx, c.Admin, env)
+	}},
+	{"storefront", nil, func(ctx context.Context, c *Config, env component.Env) (*component.Component, error) {
+		return storefront.New(ctx, c.Storefront, env)
 	}},
 }
 

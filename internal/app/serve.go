@@ -113,10 +113,11 @@ var dependencies = map[string][]string{
 	"auth":    {"notification"},
 	"user":    {"auth", "order", "billing"},
 	"product": nil, "notification": nil, "analytics": nil,
-	"order":     {"product", "billing", "auth"},
-	"billing":   {"order"},
-	"admin":     {"auth", "user", "product", "order", "billing", "notification", "analytics"},
-	gatewayName: {"auth", "user", "product", "order", "billing", "notification", "analytics", "admin"},
+	"order":      {"product", "billing", "auth"},
+	"billing":    {"order"},
+	"admin":      {"auth", "user", "product", "order", "billing", "notification", "analytics"},
+	"storefront": {"auth", "user", "product", "order", "billing"},
+	gatewayName:  {"auth", "user", "product", "order", "billing", "notification", "analytics", "admin", "storefront"},
 }
 
 // needs lists what the components of this process call.

@@ -163,7 +163,7 @@ func startUp(ctx context.Context, folder string) (*platform, error) {
 }
 
 // groups are the processes of the extracted shape.
-var groups = [][]string{{"auth"}, {"user", "analytics"}, {"product"}, {"order"}, {"billing"}, {"notification"}, {"gateway"}}
+var groups = [][]string{{"auth"}, {"user", "analytics"}, {"product"}, {"order"}, {"billing"}, {"notification"}, {"admin", "storefront"}, {"gateway"}}
 
 // startServe is what an operator does: migrate, then a process for each component.
 func startServe(ctx context.Context, folder string) (*platform, error) {
