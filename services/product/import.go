@@ -56,9 +56,11 @@ func (s *Service) Import(ctx context.Context, items []Item, dryRun bool) (Import
 	var report ImportReport
 	good := s.check(items, &report)
 	for batch := range slices.Chunk(good, importBatch) {
-		if err := s.importBatch(ctx, batch, dryRun, &report); err != nil {
+		done, err := s.importTogether(ctx, batch, dryRun)
+		if err != nil {
 			return report, err
 		}
+		report.add(done)
 	}
 	slices.SortStableFunc(report.Errors, func(a, b RowError) int { return a.Line - b.Line })
 	if dryRun || report.Created < importBatch {
@@ -122,33 +124,14 @@ func rowError(line int, err error) RowError {
 	return RowError{Line: line, Message: err.Error()}
 }
 
-func (s *Service) importBatch(ctx context.Context, items []Item, dryRun bool, report *ImportReport) error {
-	done, err := s.importTogether(ctx, items, dryRun)
-	f := fault.From(err)
-	switch {
-	case err == nil:
-		report.add(done)
-		return nil
-	case f == nil || f.Kind == fault.KindUnavailable || f.Kind == fault.KindInternal:
-		return err
-	case len(items) == 1:
-		report.Errors = append(report.Errors, rowError(items[0].Line, err))
-		return nil
-	}
-	// One of them is refused by what is stored already; the halves find out which.
-	middle := len(items) / 2
-	if err := s.importBatch(ctx, items[:middle], dryRun, report); err != nil {
-		return err
-	}
-	return s.importBatch(ctx, items[middle:], dryRun, report)
-}
-
 func (r *ImportReport) add(other ImportReport) {
 	r.Created += other.Created
 	r.Updated += other.Updated
 	r.Unchanged += other.Unchanged
 }
 
+// importTogether takes in checked items: what may be wrong with a row was found
+// before, and the catalog's lock keeps others from making it wrong now.
 func (s *Service) importTogether(ctx context.Context, items []Item, dryRun bool) (ImportReport, error) {
 	var report ImportReport
 	err := s.store.InTx(ctx, func(ctx context.Context, tx Tx) error {

@@ -54,7 +54,8 @@ func (t *tx) insertProducts(ctx context.Context, products []product.Product, rea
 		}
 	}
 	if err := t.client.Product.CreateBulk(rows...).Exec(ctx); err != nil {
-		return namedAny(err, products)
+		// A person adds one product, and learns which value is taken. An import's slugs and SKUs are free.
+		return named(err, products[0])
 	}
 	if err := t.client.StockLevel.CreateBulk(levels...).Exec(ctx); err != nil {
 		return err
@@ -66,14 +67,6 @@ func (t *tx) insertProducts(ctx context.Context, products []product.Product, rea
 		return err
 	}
 	return t.insertMemberships(ctx, products)
-}
-
-// namedAny names the field for a single product; for several only the importer's row by row repeat can tell which.
-func namedAny(err error, products []product.Product) error {
-	if len(products) == 1 {
-		return named(err, products[0])
-	}
-	return err
 }
 
 func (t *tx) insertMemberships(ctx context.Context, products []product.Product) error {

@@ -96,3 +96,5 @@ func (b *bench) checkLedger(t testing.TB) {
 }
 
 func eur(minor int64) money.Money { return money.Money{CurrencyCode: "EUR", AmountMinor: minor} }
+
+func usd(minor int64) money.Money { return money.Money{CurrencyCode: "USD", AmountMinor: minor} }
