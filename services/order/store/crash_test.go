@@ -111,22 +111,25 @@ func (s *shop) trace(t testing.TB) string {
 	return text
 }
 
-// Each use case dies at each of its steps. Whatever it had written is gone, so
-// the next try (another call, a redelivered event, the next sweep) does it all.
-func TestTrap17ACrashAnywhereLeavesNothingHalfDone(t *testing.T) {
-	t.Parallel()
+// scene is an order that a use case is about to change.
+type scene struct {
+	*shop
+
+	caller  order.Caller
+	order   order.Order
+	payment uuid.UUID
+}
+
+// deadly is a use case and the number of steps at which it can die.
+type deadly struct {
+	prepare func(testing.TB, *scene)
+	use     func(context.Context, *scene) error
+	steps   int
+}
+
+func deadlyUses() map[string]deadly {
 	admin := order.Caller{UserID: newID(), Admin: true}
-	type scene struct {
-		*shop
-		caller  order.Caller
-		order   order.Order
-		payment uuid.UUID
-	}
-	for name, c := range map[string]struct {
-		prepare func(testing.TB, *scene)
-		use     func(context.Context, *scene) error
-		steps   int
-	}{
+	return map[string]deadly{
 		"cancel": {nil, func(ctx context.Context, s *scene) error {
 			_, err := s.Cancel(ctx, order.MoveInput{OrderID: s.order.ID, Caller: s.caller})
 			return err
@@ -179,7 +182,14 @@ func TestTrap17ACrashAnywhereLeavesNothingHalfDone(t *testing.T) {
 			return s.Note(ctx, order.NoteInput{EventID: s.payment, OrderID: s.order.ID, Type: order.StepMailSent, Key: "k"})
 		}, 3},
 		"erase": {nil, func(ctx context.Context, s *scene) error { return s.Erase(ctx, s.payment, s.caller.UserID) }, 2},
-	} {
+	}
+}
+
+// Each use case dies at each of its steps. Whatever it had written is gone, so
+// the next try (another call, a redelivered event, the next sweep) does it all.
+func TestTrap17ACrashAnywhereLeavesNothingHalfDone(t *testing.T) {
+	t.Parallel()
+	for name, c := range deadlyUses() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			crash := &brittle{}
