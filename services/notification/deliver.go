@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -80,7 +81,17 @@ func (s *Service) deliver(ctx context.Context, m Mail) {
 	}
 }
 
-func (s *Service) try(ctx context.Context, m Mail) Mail {
+// try sends a mail once. A sender that panics on a mail must not take down the
+// others with it, again and again each time the process starts.
+func (s *Service) try(ctx context.Context, m Mail) (outcome Mail) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			outcome = m.Failed(s.Now(), fmt.Errorf("sending panicked: %v", cause))
+		}
+	}()
+	if m.Unreadable != nil {
+		return m.Failed(s.Now(), m.Unreadable)
+	}
 	message, err := s.message(m)
 	if err != nil {
 		return m.Failed(s.Now(), err)

@@ -2,6 +2,7 @@ package notification
 
 import (
 	"math/rand/v2"
+	"regexp"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,13 +52,17 @@ type Mail struct {
 	OrderID, UserID string
 	CreateTime      time.Time
 	SendTime        time.Time
+	// Unreadable says why the address and parameters of a stored mail could not
+	// be decrypted; nil when they could. Such a mail uses up its tries like any
+	// other that cannot be sent, and blocks none behind it.
+	Unreadable error
 }
 
 // Failed is the mail after a try that failed: QUEUED again with a pause that
 // grows, or DEAD after the third.
 func (m Mail) Failed(now time.Time, cause error) Mail {
 	m.Attempts++
-	m.LastError = shorten(cause.Error())
+	m.LastError = shorten(withoutAddress(cause.Error(), m.To))
 	if m.Attempts >= MaxAttempts {
 		m.Attempts, m.Status = MaxAttempts, StatusDead
 		return m
@@ -75,6 +80,15 @@ func (m Mail) Delivered(now time.Time, reference string) Mail {
 	m.Attempts = min(m.Attempts+1, MaxAttempts)
 	m.Status, m.SendTime, m.ProviderReference, m.LastError = StatusSent, now, reference, ""
 	return m
+}
+
+// withoutAddress keeps the recipient, whom mail servers repeat in their answers,
+// out of what is stored and logged in clear.
+func withoutAddress(text, address string) string {
+	if address == "" {
+		return text
+	}
+	return regexp.MustCompile(`(?i)`+regexp.QuoteMeta(address)).ReplaceAllLiteralString(text, "the recipient")
 }
 
 func shorten(text string) string {

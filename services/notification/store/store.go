@@ -48,7 +48,7 @@ func (s *Store) Enqueue(ctx context.Context, m notification.Mail) (notification.
 	if err != nil {
 		return notification.Mail{}, postgres.Fault(err)
 	}
-	return s.fromRow(row)
+	return s.fromRow(row), nil
 }
 
 // EnqueueOnce implements notification.Store: the mail and the event's id commit together.
@@ -115,7 +115,7 @@ func (s *Store) Claim(ctx context.Context, limit int, lease time.Duration) ([]no
 	if err != nil {
 		return nil, postgres.Fault(err)
 	}
-	return s.fromRows(found)
+	return s.fromRows(found), nil
 }
 
 // Finish implements notification.Store. A mail about an order that was sent is
@@ -148,7 +148,7 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (notification.Mail, error
 	if err != nil {
 		return notification.Mail{}, postgres.Fault(err)
 	}
-	return s.fromRow(row)
+	return s.fromRow(row), nil
 }
 
 // List implements notification.Store.
@@ -169,12 +169,12 @@ func (s *Store) List(ctx context.Context, filter notification.Filter) ([]notific
 	if err != nil {
 		return nil, postgres.Fault(err)
 	}
-	return s.fromRows(rows)
+	return s.fromRows(rows), nil
 }
 
-// Redrive implements notification.Store.
+// Redrive implements notification.Store. A mail that was erased has nobody to go to and stays DEAD.
 func (s *Store) Redrive(ctx context.Context, id uuid.UUID, now time.Time) (notification.Mail, error) {
-	changed, err := s.client.Mail.Update().Where(mail.IDEQ(id), mail.StatusEQ(string(notification.StatusDead))).
+	changed, err := s.client.Mail.Update().Where(mail.IDEQ(id), mail.StatusEQ(string(notification.StatusDead)), mail.RecipientHashNEQ("")).
 		SetStatus(string(notification.StatusQueued)).SetAttempts(0).SetNextAttemptTime(now).ClearLeaseUntil().Save(ctx)
 	if err != nil {
 		return notification.Mail{}, postgres.Fault(err)
@@ -187,11 +187,24 @@ func (s *Store) Redrive(ctx context.Context, id uuid.UUID, now time.Time) (notif
 }
 
 // Erase implements notification.Store. The rows stay, so that a repeated wish
-// to send them still finds its idempotency key.
+// to send them still finds its idempotency key. Mails about the account itself
+// (links to verify an address or reset a password) carry no user id; they are
+// found by the address of those that do.
 func (s *Store) Erase(ctx context.Context, userID string) error {
 	return s.db.InTx(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		client := notificationent.NewClient(notificationent.Driver(tx.Driver()))
-		rows, err := client.Mail.Query().Where(mail.UserIDEQ(userID)).Select(mail.FieldID, mail.FieldRecipientHash).All(ctx)
+		hashes, err := client.Mail.Query().Where(mail.UserIDEQ(userID), mail.RecipientHashNEQ("")).
+			Unique(true).Select(mail.FieldRecipientHash).Strings(ctx)
+		if err != nil {
+			return err
+		}
+		theirs := mail.Or(mail.UserIDEQ(userID), mail.And(mail.UserIDEQ(""), mail.OrderIDEQ(""), mail.RecipientHashIn(hashes...)))
+		// What is still queued can no longer be sent to anybody.
+		if err := client.Mail.Update().Where(theirs, mail.StatusEQ(string(notification.StatusQueued))).
+			SetStatus(string(notification.StatusDead)).SetLastError("the account was erased").Exec(ctx); err != nil {
+			return err
+		}
+		rows, err := client.Mail.Query().Where(theirs).Select(mail.FieldID).All(ctx)
 		if err != nil {
 			return err
 		}
@@ -207,9 +220,7 @@ func (s *Store) Erase(ctx context.Context, userID string) error {
 				return err
 			}
 		}
-		// What is still queued can no longer be sent to anybody.
-		return client.Mail.Update().Where(mail.UserIDEQ(userID), mail.StatusEQ(string(notification.StatusQueued))).
-			SetStatus(string(notification.StatusDead)).SetLastError("the account was erased").Exec(ctx)
+		return nil
 	})
 }
 
@@ -230,39 +241,39 @@ func purpose(column string, id uuid.UUID) []byte {
 	return []byte("notification/mail/" + column + "/" + id.String())
 }
 
-func (s *Store) fromRows(rows []*notificationent.Mail) ([]notification.Mail, error) {
+func (s *Store) fromRows(rows []*notificationent.Mail) []notification.Mail {
 	mails := make([]notification.Mail, 0, len(rows))
 	for _, row := range rows {
-		m, err := s.fromRow(row)
-		if err != nil {
-			return nil, err
-		}
-		mails = append(mails, m)
+		mails = append(mails, s.fromRow(row))
 	}
-	return mails, nil
+	return mails
 }
 
-func (s *Store) fromRow(row *notificationent.Mail) (notification.Mail, error) {
-	to, err := s.ring.Open(row.RecipientSealed, purpose("to", row.ID))
-	if err != nil {
-		return notification.Mail{}, fmt.Errorf("mail %s: recipient: %w", row.ID, err)
-	}
-	encoded, err := s.ring.Open(row.ParamsSealed, purpose("params", row.ID))
-	if err != nil {
-		return notification.Mail{}, fmt.Errorf("mail %s: parameters: %w", row.ID, err)
-	}
+func (s *Store) fromRow(row *notificationent.Mail) notification.Mail {
 	m := notification.Mail{
-		ID: row.ID, IdempotencyKey: row.IdempotencyKey, To: string(to), Template: row.Template, TemplateVersion: row.TemplateVersion,
+		ID: row.ID, IdempotencyKey: row.IdempotencyKey, Template: row.Template, TemplateVersion: row.TemplateVersion,
 		Locale: row.Locale, Status: notification.Status(row.Status), Attempts: row.Attempts, NextAttemptTime: row.NextAttemptTime,
 		LastError: row.LastError, ProviderReference: row.ProviderReference, OrderID: row.OrderID, UserID: row.UserID, CreateTime: row.CreateTime,
 	}
 	if row.SendTime != nil {
 		m.SendTime = *row.SendTime
 	}
-	if err := json.Unmarshal(encoded, &m.Params); err != nil {
-		return notification.Mail{}, fmt.Errorf("mail %s: parameters: %w", row.ID, err)
+	m.Unreadable = s.open(row, &m)
+	return m
+}
+
+// open decrypts what seal encrypted.
+func (s *Store) open(row *notificationent.Mail, into *notification.Mail) error {
+	to, err := s.ring.Open(row.RecipientSealed, purpose("to", row.ID))
+	if err != nil {
+		return fmt.Errorf("the recipient cannot be decrypted: %w", err)
 	}
-	return m, nil
+	encoded, err := s.ring.Open(row.ParamsSealed, purpose("params", row.ID))
+	if err != nil {
+		return fmt.Errorf("the parameters cannot be decrypted: %w", err)
+	}
+	into.To = string(to)
+	return json.Unmarshal(encoded, &into.Params)
 }
 
 // hashAddress finds mails of an address without storing it in clear.
