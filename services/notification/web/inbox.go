@@ -50,12 +50,14 @@ func (i *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	messages := make([]message, 0, len(mails))
 	for _, m := range mails {
-		links := link.FindAllString(m.Text, -1)
-		if links == nil {
-			links = []string{}
+		links := []string{}
+		for _, found := range link.FindAllString(m.Text, -1) {
+			if !slices.Contains(links, found) {
+				links = append(links, found)
+			}
 		}
 		messages = append(messages, message{
-			To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, SentTime: m.SendTime.UTC().Format(time.RFC3339Nano), Links: slices.Compact(links),
+			To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, SentTime: m.SendTime.UTC().Format(time.RFC3339Nano), Links: links,
 		})
 	}
 	w.Header().Set("Cache-Control", "no-store")
