@@ -1,0 +1,270 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/commercestack/commercestack/internal/app"
+	"github.com/commercestack/commercestack/internal/pgserver"
+	"github.com/commercestack/commercestack/test/shop"
+)
+
+// childVariable makes the test binary run the program instead of the tests, so
+// that a test can kill it.
+const childVariable = "COMMERCE_E2E_CHILD"
+
+// runChild is what the killed process runs.
+func runChild() int {
+	if err := app.Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// newFolder returns a folder that PostgreSQL's own user can reach into.
+func newFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "commerce-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// TestOutages takes the database and the cache away from a running shop.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	ctx, folder := t.Context(), newFolder(t)
+	database := pgserver.Config{DataDir: filepath.Join(folder, "db"), Logger: slog.New(slog.DiscardHandler)}
+	server, err := pgserver.Start(ctx, database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	cache := miniredis.RunT(t)
+	listen, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := start(ctx, "up", "--listen", listen, "--data", filepath.Join(folder, "data"), "--admin-email", adminEmail, "--admin-password", adminPassword,
+		"--no-demo", "--log-level", "error", "--database-url", server.URL("postgres"), "--redis-url", "redis://"+cache.Addr())
+	t.Cleanup(func() { _ = c.stop() })
+	if err := shop.Eventually(ctx, time.Minute, func() (bool, error) {
+		return strings.Contains(c.out.String(), "is ready"), c.failed()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := ready(ctx, "http://"+listen, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	product, err := p.admin.NewProduct(ctx, "Outage lamp", "EUR", 1000, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	cache.Close()
+	for _, call := range []func() (*shop.Answer, error){
+		func() (*shop.Answer, error) {
+			return p.guest.Do(ctx, http.MethodGet, "/api/v1/products/"+product, nil)
+		},
+		func() (*shop.Answer, error) { return p.guest.Place(ctx, product, 1) },
+		func() (*shop.Answer, error) { return p.admin.Do(ctx, http.MethodGet, "/api/v1/users/me", nil) },
+	} {
+		began := time.Now()
+		answer, err := call()
+		if err != nil || answer.Status != http.StatusOK {
+			t.Errorf("without Redis: %v %v", err, answer)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("without Redis a call took %s", took)
+		}
+	}
+	if err := cache.Restart(); err != nil {
+		t.Fatal(err)
+	}
+
+	stopCtx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := server.Stop(stopCtx); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	answer, err := p.guest.Place(ctx, product, 1)
+	if err != nil || answer.Status != http.StatusServiceUnavailable || answer.Code() != "UNAVAILABLE" || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("without PostgreSQL an order answers %v %+v", err, answer)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("without PostgreSQL an order hung for %s", took)
+	}
+	if answer, err := p.guest.Do(ctx, http.MethodGet, "/readyz", nil); err != nil || answer.Status != http.StatusServiceUnavailable {
+		t.Errorf("without PostgreSQL readyz answers %v %+v", err, answer)
+	}
+	if server, err = pgserver.Start(ctx, database); err != nil {
+		t.Fatal(err)
+	}
+	if err := shop.Eventually(ctx, 30*time.Second, func() (bool, error) {
+		answer, err := p.guest.Place(ctx, product, 1)
+		return err == nil && answer.Status == http.StatusOK, nil
+	}); err != nil {
+		t.Errorf("the shop did not recover: %v", err)
+	}
+}
+
+// child is the program as a process of its own.
+type child struct {
+	command *exec.Cmd
+	out     output
+}
+
+func startChild(t *testing.T, listen, data string) *child {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{command: exec.Command(self, "up", "--listen", listen, "--data", data, "--admin-email", adminEmail, //nolint:gosec,noctx // ourselves; killed below
+		"--admin-password", adminPassword, "--no-demo", "--log-level", "error")}
+	c.command.Env = append(os.Environ(), childVariable+"=1")
+	c.command.Stdout, c.command.Stderr = &c.out, &c.out
+	// The program gets a session of its own, so that a terminal's Ctrl-C reaches only the tests.
+	c.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if err := c.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.command.Process.Kill()
+		_ = c.command.Wait()
+	})
+	if err := shop.Eventually(t.Context(), time.Minute, func() (bool, error) {
+		return strings.Contains(c.out.String(), "is ready"), nil
+	}); err != nil {
+		t.Fatalf("the program is not ready: %v\n%s", err, c.out.String())
+	}
+	return c
+}
+
+// TestKilledInTheMiddle kills the whole shop, database included, while people
+// order. What was answered is there afterwards, repeating a request places no
+// second order, and the stock adds up.
+func TestKilledInTheMiddle(t *testing.T) {
+	t.Parallel()
+	ctx, data := t.Context(), filepath.Join(newFolder(t), "data")
+	listen, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := startChild(t, listen, data)
+	p, err := ready(ctx, "http://"+listen, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	product, err := p.admin.NewProduct(ctx, "Crash helmet", "EUR", 5000, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	placed := make(map[string]string) // key → order
+	tried := make(map[string]bool)
+	var buyers sync.WaitGroup
+	for buyer := range 6 {
+		buyers.Go(func() {
+			for n := range 200 {
+				key := fmt.Sprintf("buyer-%d-%d", buyer, n)
+				mu.Lock()
+				tried[key] = true
+				mu.Unlock()
+				answer, err := orderOnce(ctx, p.admin, key, product)
+				if err != nil || answer.Status != http.StatusOK {
+					return
+				}
+				mu.Lock()
+				placed[key] = answer.String("order", "id")
+				mu.Unlock()
+			}
+		})
+	}
+	if err := shop.Eventually(ctx, 20*time.Second, func() (bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(placed) > 30, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.command.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	buyers.Wait()
+	_ = first.command.Wait()
+
+	startChild(t, listen, data)
+	if p, err = ready(ctx, "http://"+listen, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	orders := make(map[string]bool)
+	for key := range tried {
+		answer, err := repeat(ctx, p.admin, key, product)
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		id := answer.String("order", "id")
+		if want, ok := placed[key]; ok && want != id {
+			t.Errorf("key %s gave order %s before the crash and %s after it", key, want, id)
+		}
+		orders[id] = true
+	}
+	if len(orders) != len(tried) {
+		t.Errorf("%d keys gave %d orders", len(tried), len(orders))
+	}
+	onHand, reserved, _, err := p.admin.Stock(ctx, product)
+	if err != nil || onHand != 1000 || reserved < int64(len(orders)) {
+		t.Errorf("on hand %d, reserved %d for %d orders (%v)", onHand, reserved, len(orders), err)
+	}
+	if extra := reserved - int64(len(orders)); extra > 6 {
+		// A reservation without an order ends by itself; there is at most one for each buyer.
+		t.Errorf("%d reservations have no order", extra)
+	}
+}
+
+func orderOnce(ctx context.Context, s *shop.Shop, key, product string) (*shop.Answer, error) {
+	return s.With("Idempotency-Key", key).Place(ctx, product, 1)
+}
+
+// repeat sends a request again until it is answered; the lease of the process
+// that was killed must end first.
+func repeat(ctx context.Context, s *shop.Shop, key, product string) (*shop.Answer, error) {
+	var answer *shop.Answer
+	err := shop.Eventually(ctx, 90*time.Second, func() (bool, error) {
+		var err error
+		answer, err = orderOnce(ctx, s, key, product)
+		if err != nil {
+			return false, err
+		}
+		switch answer.Status {
+		case http.StatusOK:
+			return true, nil
+		case http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			return false, nil
+		default:
+			return false, fmt.Errorf("status %d: %s", answer.Status, answer.Raw)
+		}
+	})
+	return answer, err
+}
