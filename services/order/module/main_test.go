@@ -35,6 +35,7 @@ import (
 	"github.com/commercestack/commercestack/internal/fault"
 	"github.com/commercestack/commercestack/internal/idempotency"
 	"github.com/commercestack/commercestack/internal/identity"
+	"github.com/commercestack/commercestack/internal/outbox"
 	"github.com/commercestack/commercestack/internal/pgtest"
 	"github.com/commercestack/commercestack/internal/postgres"
 	"github.com/commercestack/commercestack/internal/rest"
@@ -129,7 +130,7 @@ func newBench(t testing.TB) *bench {
 	b.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mux.ServeHTTP(w, r.WithContext(identity.With(r.Context(), asHeaders(r.Header))))
 	})
-	b.run(t, append(built.Run, b.bus.Run))
+	b.run(t, append(built.Run, b.bus.Run, (&outbox.Relay{DB: b.db, Bus: b.bus}).Run))
 	if err := built.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/commercestack/commercestack/internal/crypto"
 	"github.com/commercestack/commercestack/internal/inbox"
 	"github.com/commercestack/commercestack/internal/job"
-	"github.com/commercestack/commercestack/internal/outbox"
 	"github.com/commercestack/commercestack/services/order"
 	"github.com/commercestack/commercestack/services/order/rpc"
 	"github.com/commercestack/commercestack/services/order/store"
@@ -65,7 +64,6 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 			return nil, err
 		}
 	}
-	relay := &outbox.Relay{DB: env.DB, Bus: env.Bus, Logger: env.Logger}
 	return &component.Component{
 		Name: env.Name,
 		Register: func(server *connect.Server) {
@@ -75,7 +73,7 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 			orderv1connect.RegisterCartServiceHandler(server, rpc.NewCarts(service))
 			orderv1connect.RegisterCouponServiceHandler(server, rpc.NewCoupons(service))
 		},
-		Run:   []func(context.Context) error{relay.Run, jobs.Run},
+		Run:   []func(context.Context) error{jobs.Run},
 		Ready: env.DB.Ping,
 	}, nil
 }
