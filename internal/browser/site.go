@@ -2,6 +2,7 @@ package browser
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,9 +25,13 @@ const maxForm = 64 << 10
 // FormField is the form field that holds the visit's FormToken.
 const FormField = "form_token"
 
-// policy lets pages load what this program serves, and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// policy lets pages load what this program serves, and nothing else. Pictures
+// have absolute addresses, so theirs names the shop even when the page was
+// opened by another name of the same machine.
+func policy(publicOrigin string) string {
+	return strings.TrimSpace("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'; img-src 'self' " + publicOrigin)
+}
 
 // Config of a Site.
 type Config struct {
@@ -56,6 +61,7 @@ type Config struct {
 type Site struct {
 	config   Config
 	secure   bool
+	policy   string
 	auth     authv1connect.AuthServiceClient
 	verifier *jwtverify.Verifier
 	origins  *http.CrossOriginProtection
@@ -67,7 +73,7 @@ func New(config Config) (*Site, error) {
 		return nil, errors.New("browser: the site lacks the keyring, the auth client, the clock, the logger or the error page")
 	}
 	s := &Site{
-		config: config, secure: strings.HasPrefix(config.PublicURL, "https://"),
+		config: config, secure: strings.HasPrefix(config.PublicURL, "https://"), policy: policy(""),
 		auth: authv1connect.NewAuthServiceClient(config.Auth), origins: http.NewCrossOriginProtection(),
 		verifier: jwtverify.New(jwtverify.Config{
 			Keys:    jwtverify.FromClient(config.Auth),
@@ -75,9 +81,11 @@ func New(config Config) (*Site, error) {
 		}),
 	}
 	if public, err := url.Parse(config.PublicURL); err == nil && public.Host != "" {
-		if err := s.origins.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
-			return nil, err
+		origin := public.Scheme + "://" + public.Host
+		if err := s.origins.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("browser: public URL: %w", err)
 		}
+		s.policy = policy(origin)
 	}
 	return s, nil
 }
@@ -90,7 +98,7 @@ type Handler func(w http.ResponseWriter, r *http.Request, v *Visit) error
 func (s *Site) Page(next Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = withRequestID(r)
-		Secure(w)
+		s.protect(w)
 		v, err := s.visit(w, r)
 		if err == nil {
 			err = s.checkForm(w, r, v)
@@ -120,10 +128,10 @@ func withRequestID(r *http.Request) *http.Request {
 	return r.WithContext(telemetry.WithRequestID(r.Context(), id))
 }
 
-// Secure sets the headers of every page.
-func Secure(w http.ResponseWriter) {
+// protect sets the headers of every page.
+func (s *Site) protect(w http.ResponseWriter) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", s.policy)
 	h.Set("Cache-Control", "private, no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	billingv1 "github.com/commercestack/commercestack/api/gen/commerce/billing/v1"
 	orderv1 "github.com/commercestack/commercestack/api/gen/commerce/order/v1"
 	typev1 "github.com/commercestack/commercestack/api/gen/commerce/type/v1"
 	userv1 "github.com/commercestack/commercestack/api/gen/commerce/user/v1"
@@ -53,7 +52,7 @@ func typed(r *http.Request, v *browser.Visit, cart *orderv1.Cart) view.Checkout 
 	return view.Checkout{
 		Cart: cart, Key: get("key"), Guest: !v.LoggedIn(), Email: get("email"), Recipient: get("recipient"), Line1: get("line1"),
 		Line2: get("line2"), City: get("city"), Region: get("region"), PostalCode: get("postal_code"), Country: get("country"),
-		Coupon: get("coupon_code"), Card: get("card"),
+		Coupon: get("coupon_code"),
 	}
 }
 
@@ -66,6 +65,8 @@ func request(c view.Checkout, cartID string) *orderv1.PlaceOrderRequest {
 	}
 }
 
+// placeOrder makes the order and goes to its page, where the person sees what
+// it costs with tax and shipping before anything is paid.
 func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request, v *browser.Visit) error {
 	b := s.basket(r, v)
 	if b.CartID == "" {
@@ -77,15 +78,11 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request, v *brows
 		return s.askAgain(w, r, v, b, c, err)
 	}
 	b.dropCart()
-	made := placed{OrderID: answer.Order.Id, Token: answer.GuestToken}
-	if answer.Order.Status == orderv1.Order_PENDING {
-		made.PaymentID = s.pay(r.Context(), v, made, c.Card, c.Key)
-	}
-	b.remember(made)
+	b.remember(placed{OrderID: answer.Order.Id, Token: answer.GuestToken})
 	if err := s.keepBasket(w, b); err != nil {
 		return err
 	}
-	return browser.SeeOther(w, r, orderPath(made.OrderID))
+	return browser.SeeOther(w, r, orderPath(answer.Order.Id))
 }
 
 // askAgain shows the form with what is wrong. A refusal made no order, so the
@@ -103,22 +100,6 @@ func (s *Storefront) askAgain(w http.ResponseWriter, r *http.Request, v *browser
 	f := s.frame(r, v, "Checkout")
 	status := s.again(r, &f, problem)
 	return browser.Show(w, r, status, view.CheckoutPage(f, c))
-}
-
-// pay starts a payment and returns its id. The order exists whatever happens
-// here: its page shows how the payment ended and offers another.
-func (s *Storefront) pay(ctx context.Context, v *browser.Visit, p placed, card, key string) string {
-	if !s.development {
-		card = "" // the billing profile's
-	}
-	answer, err := s.billing.CreatePayment(once(v.As(ctx, p.Token), v, key, "pay"), &billingv1.CreatePaymentRequest{
-		OrderId: p.OrderID, PaymentMethod: card, ReturnUrl: s.publicURL + orderPath(p.OrderID),
-	})
-	if err != nil {
-		s.env.Logger.WarnContext(ctx, "payment was not started", slog.String("order_id", p.OrderID), slog.Any("error", err))
-		return p.PaymentID
-	}
-	return answer.Payment.Id
 }
 
 func orderPath(id string) string { return "/shop/orders/" + url.PathEscape(id) }

@@ -97,10 +97,21 @@ func (s *Storefront) showProgress(w http.ResponseWriter, r *http.Request, v *bro
 	return browser.Show(w, r, http.StatusOK, view.Progress(s.frame(r, v, ""), o))
 }
 
+// payOrder starts a payment. The page it goes on to shows how it ended and
+// offers another way when it failed.
 func (s *Storefront) payOrder(w http.ResponseWriter, r *http.Request, v *browser.Visit) error {
 	b := s.basket(r, v)
-	p := b.order(r.PathValue("id"))
-	p.PaymentID = s.pay(r.Context(), v, p, r.PostForm.Get("card"), r.PostForm.Get("key"))
+	p, card := b.order(r.PathValue("id")), r.PostForm.Get("card")
+	if !s.env.Development {
+		card = "" // the billing profile's
+	}
+	answer, err := s.billing.CreatePayment(once(v.As(r.Context(), p.Token), v, r.PostForm.Get("key"), "pay"), &billingv1.CreatePaymentRequest{
+		OrderId: p.OrderID, PaymentMethod: card, ReturnUrl: s.env.PublicURL + orderPath(p.OrderID),
+	})
+	if err != nil {
+		return s.presentOrder(w, r, v, err)
+	}
+	p.PaymentID = answer.Payment.Id
 	b.remember(p)
 	if err := s.keepBasket(w, b); err != nil {
 		return err

@@ -24,17 +24,15 @@ var static embed.FS
 
 // Storefront serves the shop's pages.
 type Storefront struct {
-	site        *browser.Site
-	assets      *browser.Assets
-	auth        authv1connect.AuthServiceClient
-	products    productv1connect.ProductServiceClient
-	carts       orderv1connect.CartServiceClient
-	orders      orderv1connect.OrderServiceClient
-	billing     billingv1connect.BillingServiceClient
-	users       userv1connect.UserServiceClient
-	publicURL   string
-	development bool
-	env         component.Env
+	site     *browser.Site
+	assets   *browser.Assets
+	auth     authv1connect.AuthServiceClient
+	products productv1connect.ProductServiceClient
+	carts    orderv1connect.CartServiceClient
+	orders   orderv1connect.OrderServiceClient
+	billing  billingv1connect.BillingServiceClient
+	users    userv1connect.UserServiceClient
+	env      component.Env
 }
 
 // New returns the pages. It needs the keyring, the clients, the clock and the logger of env.
@@ -44,7 +42,7 @@ func New(env component.Env) (*Storefront, error) {
 		return nil, err
 	}
 	s := &Storefront{
-		assets: assets, publicURL: env.PublicURL, development: env.Development, env: env,
+		assets: assets, env: env,
 		auth:     authv1connect.NewAuthServiceClient(env.Client("auth")),
 		products: productv1connect.NewProductServiceClient(env.Client("product")),
 		carts:    orderv1connect.NewCartServiceClient(env.Client("order")),
@@ -95,7 +93,7 @@ func (s *Storefront) frame(r *http.Request, v *browser.Visit, title string) view
 	return view.Frame{
 		Title: title, Style: s.assets.URL("site.css"), Script: s.assets.URL("htmx.min.js"), Icon: s.assets.URL("icon.svg"),
 		FormToken: v.FormToken, Email: v.Identity.Email, Pieces: s.basket(r, v).Pieces, Query: r.URL.Query().Get("q"),
-		Development: s.development, Done: done[r.URL.Query().Get("done")],
+		Development: s.env.Development, Done: done[r.URL.Query().Get("done")],
 	}
 }
 

@@ -145,8 +145,6 @@ type Checkout struct {
 	Email                                                      string
 	Recipient, Line1, Line2, City, Region, PostalCode, Country string
 	Coupon                                                     string
-	// Card is the chosen payment method.
-	Card string
 	// Guest is true when nobody is logged in.
 	Guest bool
 }
