@@ -58,8 +58,12 @@ func limitHeaders(ctx context.Context, s *Session) error {
 		if err != nil {
 			return err
 		}
-		if _, quota, err := remaining(answer); err != nil || quota <= 0 {
-			return fmt.Errorf("%s %s: quota %d: %w", r.method, r.path, quota, err)
+		_, quota, err := remaining(answer)
+		if err == nil && quota <= 0 {
+			err = fmt.Errorf("the quota is %d", quota)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 		}
 	}
 	return nil

@@ -21,8 +21,8 @@ var moneyCases = []Case{
 		Rule: "Order, payment, provider and invoice name the same amount.",
 	},
 	{
-		Trap: 10, Name: "currencies-keep-their-exponent", Needs: Needs{Admin: true, Books: true}, Run: yen,
-		Rule: "1500 yen are 1500 in the order and at the provider, and two currencies are not added up.",
+		Trap: 10, Name: "currencies-keep-their-exponent", Needs: Needs{Admin: true, Books: true}, Run: exponent,
+		Rule: "1500 minor units are 1500 in the order and at the provider, in whatever currency, and two currencies are never added up.",
 	},
 }
 
@@ -131,7 +131,7 @@ func (s *Session) coupon(ctx context.Context, fields map[string]any) (code, id s
 	return code, answer.String("coupon", "id"), nil
 }
 
-var germany = map[string]any{"name": "Pat Example", "line1": "Hauptstraße 1", "city": "Berlin", "postalCode": "10115", "countryCode": "DE"}
+var germany = map[string]any{"recipient": "Pat Example", "line1": "Hauptstraße 1", "city": "Berlin", "postalCode": "10115", "countryCode": "DE"}
 
 func totals(ctx context.Context, s *Session) error {
 	ids, err := s.articles(ctx)
@@ -174,8 +174,11 @@ func totals(ctx context.Context, s *Session) error {
 			if err != nil {
 				return err
 			}
-			if err := addsUp(kept); err != nil || kept.Int("order", "total", "amountMinor") != b.Total {
-				return fmt.Errorf("the kept order differs from the placed one: %s (%w)", brief(kept), err)
+			if err := addsUp(kept); err != nil {
+				return fmt.Errorf("the kept order: %w", err)
+			}
+			if kept.Int("order", "total", "amountMinor") != b.Total {
+				return fmt.Errorf("the kept order differs from the placed one: %s", brief(kept))
 			}
 		}
 		return nil
@@ -228,23 +231,17 @@ func chargedTotal(ctx context.Context, s *Session) error {
 	return nil
 }
 
-func yen(ctx context.Context, s *Session) error {
-	product, err := s.Admin.NewProduct(ctx, "Conformance yen", "JPY", 1500, 10)
+func exponent(ctx context.Context, s *Session) error {
+	other := "JPY"
+	if s.Currency == other {
+		other = "EUR"
+	}
+	product, err := s.product(ctx, "exponent", 1500, 10)
 	if err != nil {
 		return err
 	}
-	ours, err := s.product(ctx, "not yen", 1500, 10)
-	if err != nil {
+	if err := s.otherCurrency(ctx, other, product); err != nil {
 		return err
-	}
-	mixed := map[string]any{"items": items(line{product, 1}, line{ours, 1}), "email": shop.NewEmail()}
-	if s.Currency != "JPY" {
-		if err := mustRefuse(ctx, s.Guest, http.MethodPost, "/api/v1/orders", mixed, http.StatusConflict, "CURRENCY_MIX"); err != nil {
-			return err
-		}
-		if err := s.stock(ctx, product, 10, 0); err != nil {
-			return err
-		}
 	}
 	b, err := s.buy(ctx, line{product, 3})
 	if err != nil {
@@ -253,8 +250,8 @@ func yen(ctx context.Context, s *Session) error {
 	if err := addsUp(b.Order); err != nil {
 		return err
 	}
-	if b.Order.String("order", "total", "currencyCode") != "JPY" || b.Order.Int("order", "subtotal", "amountMinor") != 4500 {
-		return fmt.Errorf("3 × 1500 yen are %s", brief(b.Order))
+	if b.Order.String("order", "total", "currencyCode") != s.Currency || b.Order.Int("order", "subtotal", "amountMinor") != 4500 {
+		return fmt.Errorf("3 × 1500 %s are %s", s.Currency, brief(b.Order))
 	}
 	if _, err := b.paid(ctx); err != nil {
 		return err
@@ -263,8 +260,28 @@ func yen(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	if len(intents) != 1 || intents[0].currency != "jpy" || intents[0].received != b.Total {
-		return fmt.Errorf("the provider took %+v for %d yen", intents, b.Total)
+	if len(intents) != 1 || intents[0].currency != strings.ToLower(s.Currency) || intents[0].received != b.Total {
+		return fmt.Errorf("the provider took %+v for %d %s", intents, b.Total, s.Currency)
 	}
 	return nil
+}
+
+// otherCurrency wants products of another currency to be refused, or to be sold apart.
+func (s *Session) otherCurrency(ctx context.Context, currency, ours string) error {
+	answer, err := send(ctx, s.Admin, http.MethodPost, "/api/v1/products", map[string]any{
+		"name": "Conformance foreign", "sku": "FOREIGN-" + newKey(), "status": "ACTIVE", "stock": map[string]any{"onHand": 10},
+		"price": map[string]any{"currencyCode": currency, "amountMinor": "1500"},
+	})
+	if err != nil {
+		return err
+	}
+	if answer.Status != http.StatusOK {
+		return refusal(answer, http.StatusBadRequest, "INVALID_INPUT")
+	}
+	foreign := answer.String("product", "id")
+	mixed := map[string]any{"items": items(line{foreign, 1}, line{ours, 1}), "email": shop.NewEmail()}
+	if err := mustRefuse(ctx, s.Guest, http.MethodPost, "/api/v1/orders", mixed, http.StatusConflict, "CURRENCY_MIX"); err != nil {
+		return err
+	}
+	return s.stock(ctx, foreign, 10, 0)
 }

@@ -101,7 +101,7 @@ const caseTimeout = 4 * time.Minute
 // Cases returns every case in the order of the traps.
 func Cases() []Case {
 	all := slices.Concat(stockCases, paymentCases, faultCases, webhookCases, refundCases, moneyCases, quantityCases, numberCases,
-		idempotencyCases, sessionCases, passwordCases, ownerCases, cartCases, limitCases, catalogCases, contractCases, tokenCases)
+		idempotencyCases, sessionCases, passwordCases, ownerCases, cartCases, mailCases, limitCases, catalogCases, contractCases, tokenCases)
 	slices.SortStableFunc(all, func(a, b Case) int { return cmp.Compare(a.Trap, b.Trap) })
 	return all
 }

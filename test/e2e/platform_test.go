@@ -34,7 +34,9 @@ type platform struct {
 	guest *shop.Shop
 	// admin is logged in as the administrator.
 	admin *shop.Shop
-	stop  func() error
+	// simulatorKey opens the Stripe simulator.
+	simulatorKey string
+	stop         func() error
 }
 
 // platforms are started once for all tests of the package.
@@ -162,7 +164,15 @@ func startUp(ctx context.Context, folder string) (*platform, error) {
 	}); err != nil {
 		return nil, errors.Join(err, c.stop())
 	}
-	return ready(ctx, "http://"+listen, c.stop)
+	key, err := os.ReadFile(filepath.Join(folder, "keys", "stripe-simulator-key"))
+	if err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	p, err := ready(ctx, "http://"+listen, c.stop)
+	if err == nil {
+		p.simulatorKey = "sk_test_" + strings.TrimSpace(string(key))
+	}
+	return p, err
 }
 
 // groups are the processes of the extracted shape.
@@ -244,7 +254,11 @@ func startServe(ctx context.Context, folder string) (*platform, error) {
 	if err := app.Main(ctx, append([]string{"user", "create-admin", "--email", adminEmail, "--password-file", file}, createAdminFlags(common)...), &out, &out); err != nil {
 		return fail(fmt.Errorf("create-admin: %w\n%s", err, out.String()))
 	}
-	return ready(ctx, public, stop)
+	p, err := ready(ctx, public, stop)
+	if err == nil {
+		p.simulatorKey = "sk_test_e2e"
+	}
+	return p, err
 }
 
 // createAdminFlags keeps what create-admin knows.
