@@ -18,11 +18,11 @@ type Config struct {
 	FromAddress  string `default:"shop@example.com" env:"COMMERCE_NOTIFICATION_FROM_ADDRESS" help:"Sender's address."`
 	FromName     string `default:"CommerceStack" env:"COMMERCE_NOTIFICATION_FROM_NAME" help:"Sender's name; also the shop's name in texts."`
 	SendGridKey  string `env:"SENDGRID_API_KEY,COMMERCE_NOTIFICATION_SENDGRID_KEY" hidden:"" help:"SendGrid's key."`
-	SendGridURL  string `default:"https://api.sendgrid.com" env:"COMMERCE_NOTIFICATION_SENDGRID_URL" help:"SendGrid's API, or a server like it."`
+	SendGridURL  string `default:"https://api.sendgrid.com" name:"sendgrid-url" env:"COMMERCE_NOTIFICATION_SENDGRID_URL" help:"SendGrid's API, or a server like it."`
 	SMTPAddress  string `env:"COMMERCE_NOTIFICATION_SMTP_ADDRESS" help:"Mail server as host:port."`
 	SMTPUsername string `env:"COMMERCE_NOTIFICATION_SMTP_USERNAME" help:"Login at the mail server."`
 	SMTPPassword string `env:"COMMERCE_NOTIFICATION_SMTP_PASSWORD" hidden:"" help:"Password at the mail server."`
-	SMTPTLS      string `default:"starttls" enum:"starttls,implicit,none" env:"COMMERCE_NOTIFICATION_SMTP_TLS" help:"TLS to the mail server: ${enum}."`
+	SMTPTLS      string `default:"starttls" enum:"starttls,implicit,none" name:"smtp-tls" env:"COMMERCE_NOTIFICATION_SMTP_TLS" help:"TLS to the mail server: ${enum}."`
 }
 
 // errNoProvider says what to set.

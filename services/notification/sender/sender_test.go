@@ -168,7 +168,7 @@ func (m *mailServer) start(t *testing.T) *mailServer {
 
 func (m *mailServer) serve(connection net.Conn) {
 	defer func() { _ = connection.Close() }()
-	_ = connection.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = connection.SetDeadline(time.Now().Add(3 * time.Second))
 	secure := false
 	if m.implicit {
 		connection, secure = tls.Server(connection, m.tls), true
