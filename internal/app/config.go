@@ -2,8 +2,10 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,7 +76,11 @@ func (g GatewayConfig) config() (gateway.Config, error) {
 		if err != nil {
 			return gateway.Config{}, err
 		}
-		policy.Exact = policies[name].Exact
+		known, ok := policies[name]
+		if !ok {
+			return gateway.Config{}, fmt.Errorf("there is no rate limit %q: choose from %s", name, strings.Join(slices.Sorted(maps.Keys(policies)), ", "))
+		}
+		policy.Exact = known.Exact
 		policies[name] = policy
 	}
 	return gateway.Config{
