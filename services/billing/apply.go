@@ -57,6 +57,10 @@ func (s *Service) apply(ctx context.Context, id uuid.UUID, intent Intent, how ap
 	if after.Status != before.Status {
 		s.Meter.Moved(after.Status)
 	}
+	if intent.Status == IntentSucceeded && after.IntentID != intent.ID {
+		s.Meter.Alarm("second_intent")
+		s.Logger.ErrorContext(ctx, "a second intent of a payment took money: it has to go back by hand", "payment_id", id, "intent", intent.ID)
+	}
 	if after.RefundReserved != before.RefundReserved {
 		s.Wake(QueueRefunds)
 	}

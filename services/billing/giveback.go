@@ -136,7 +136,9 @@ func (s *Service) askRefund(ctx context.Context, p Payment, r Refund) (ProviderR
 // once.
 func (s *Service) applyRefund(ctx context.Context, paymentID, id uuid.UUID, news *ProviderRefund, cause error) (Refund, error) {
 	var before, after Refund
+	var moved Status
 	err := s.Store.InTx(ctx, func(ctx context.Context, tx Tx) error {
+		moved = ""
 		p, err := tx.LockPayment(ctx, paymentID)
 		if err != nil {
 			return err
@@ -159,10 +161,17 @@ func (s *Service) applyRefund(ctx context.Context, paymentID, id uuid.UUID, news
 		if after.Status == before.Status {
 			return nil
 		}
-		return s.account(ctx, tx, p, before, after)
+		status := p.Status
+		if p, err = s.account(ctx, tx, p, before, after); p.Status != status {
+			moved = p.Status
+		}
+		return err
 	})
 	if err != nil {
 		return Refund{}, err
+	}
+	if moved != "" {
+		s.Meter.Moved(moved)
 	}
 	if after.Status != before.Status {
 		s.Meter.Refunded(after.Status)
@@ -186,9 +195,9 @@ func (s *Service) refundAfter(r Refund, news *ProviderRefund, cause error) Refun
 		if r.Status == RefundSucceeded && news.Status == RefundPending {
 			return r
 		}
-		r.Status, r.ProviderID, r.FailureMessage = news.Status, news.ID, clip(news.FailureMessage, 500)
+		r.Status, r.ProviderID, r.FailureMessage = news.Status, news.ID, news.FailureMessage
 	case r.Status == RefundPending && errors.As(cause, &refusal) && (refusal.Outage == Rejected || refusal.Outage == Missing):
-		r.Status, r.FailureMessage = RefundFailed, clip(refusal.Code+": "+refusal.Message, 500)
+		r.Status, r.FailureMessage = RefundFailed, refusal.Code+": "+refusal.Message
 	}
 	r.NextPollTime = time.Time{}
 	if r.Status == RefundPending {
@@ -199,7 +208,7 @@ func (s *Service) refundAfter(r Refund, news *ProviderRefund, cause error) Refun
 }
 
 // account changes the payment with its refund.
-func (s *Service) account(ctx context.Context, tx Tx, p Payment, before, after Refund) error {
+func (s *Service) account(ctx context.Context, tx Tx, p Payment, before, after Refund) (Payment, error) {
 	amount := after.Amount.AmountMinor
 	switch {
 	case after.Status == RefundSucceeded:
@@ -218,7 +227,7 @@ func (s *Service) account(ctx context.Context, tx Tx, p Payment, before, after R
 		}
 		other, err := tx.OtherLive(ctx, p)
 		if err != nil {
-			return err
+			return p, err
 		}
 		if other {
 			p.Status = StatusFailed
@@ -228,14 +237,13 @@ func (s *Service) account(ctx context.Context, tx Tx, p Payment, before, after R
 	}
 	p.UpdateTime = s.now()
 	if err := tx.SavePayment(ctx, p); err != nil || after.Status != RefundSucceeded {
-		return err
+		return p, err
 	}
-	s.Meter.Moved(p.Status)
 	total := money.Money{CurrencyCode: p.Amount.CurrencyCode, AmountMinor: p.Refunded}
 	if err := tx.Tell(ctx, Refunded{Payment: p, Refund: after, Total: total}); err != nil {
-		return err
+		return p, err
 	}
-	return s.credit(ctx, tx, after)
+	return p, s.credit(ctx, tx, after)
 }
 
 // observe takes in a refund that the provider tells of. One that we did not

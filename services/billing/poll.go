@@ -94,7 +94,16 @@ func (s *Service) recollect(ctx context.Context, p Payment) error {
 // owner of orders that does not answer.
 func final(err error) bool {
 	f := fault.From(err)
-	return f != nil && (f.Kind == fault.KindConflict || f.Kind == fault.KindNotFound)
+	if f == nil {
+		return false
+	}
+	switch f.Kind {
+	case fault.KindConflict, fault.KindNotFound, fault.KindInvalidInput, fault.KindAuthFailed, fault.KindUnauthorized:
+		// The last two mean that the account was erased: nobody owes any more.
+		return true
+	default:
+		return false
+	}
 }
 
 // look searches for an intent that the lost call may have made. What it finds is
@@ -119,17 +128,23 @@ func (s *Service) look(ctx context.Context, p Payment) error {
 }
 
 func (s *Service) neverHappened(ctx context.Context, id uuid.UUID) error {
-	return s.Store.InTx(ctx, func(ctx context.Context, tx Tx) error {
+	failed := false
+	err := s.Store.InTx(ctx, func(ctx context.Context, tx Tx) error {
+		failed = false
 		p, err := tx.LockPayment(ctx, id)
 		if err != nil || !p.Status.Open() || p.IntentID != "" {
 			return err
 		}
+		failed = true
 		p = fail(p, CodeNotPayable, "The payment could not be made in time.")
 		p.UpdateTime = s.now()
 		p.NextPollTime = p.NextAttemptTime
-		s.Meter.Moved(StatusFailed)
 		return errors.Join(tx.SavePayment(ctx, p), tx.Tell(ctx, Failed{Payment: p}))
 	})
+	if err == nil && failed {
+		s.Meter.Moved(StatusFailed)
+	}
+	return err
 }
 
 // later puts a payment back into the queue without any news.

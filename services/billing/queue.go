@@ -27,8 +27,32 @@ func (s *Service) Work(ctx context.Context) error {
 	for _, queue := range queues {
 		group.Go(func() { s.loop(ctx, queue) })
 	}
+	group.Go(func() { s.purge(ctx) })
 	group.Wait()
 	return nil
+}
+
+const (
+	// remembered is how long handled webhooks are known: longer than Stripe
+	// repeats an event, and long enough to look into one.
+	remembered = 90 * 24 * time.Hour
+	purgeEvery = 24 * time.Hour
+)
+
+// purge forgets old webhooks at the start and once a day.
+func (s *Service) purge(ctx context.Context) {
+	ticker := time.NewTicker(purgeEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.Store.Purge(ctx, s.now().Add(-remembered)); err != nil && ctx.Err() == nil {
+			s.Logger.WarnContext(ctx, "old webhooks cannot be forgotten", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 func (s *Service) loop(ctx context.Context, queue Queue) {

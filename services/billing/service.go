@@ -104,6 +104,8 @@ type Store interface {
 	SaveProfile(ctx context.Context, profile Profile) error
 	// Erase removes the profile of a user and his traces in the rest.
 	Erase(ctx context.Context, subscriber, eventID string, userID uuid.UUID) error
+	// Purge forgets webhooks that were handled and came before a time.
+	Purge(ctx context.Context, before time.Time) error
 }
 
 // Tx is one transaction. Payments are locked before their refunds.
@@ -190,6 +192,8 @@ type Provider interface {
 	Customer(ctx context.Context, userID uuid.UUID, email string) (string, error)
 	// Attach lets a customer's method be charged again and returns the id under which it is kept.
 	Attach(ctx context.Context, customerID, method string) (string, error)
+	// Forget deletes a customer with his methods; one that is gone already is no error.
+	Forget(ctx context.Context, customerID string) error
 }
 
 // Due is what is owed for an order.

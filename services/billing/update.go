@@ -49,6 +49,21 @@ func (s *Service) UpdateProfile(ctx context.Context, in ProfileChange) (Profile,
 	return profile, s.Store.SaveProfile(ctx, profile)
 }
 
+// Forget removes a deleted user: first at the provider, which may not answer,
+// then here. What the law asks to keep stays; see the package's documentation.
+func (s *Service) Forget(ctx context.Context, eventID string, userID uuid.UUID) error {
+	profile, err := s.Store.Profile(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if profile.CustomerID != "" {
+		if err := s.Provider.Forget(ctx, profile.CustomerID); err != nil {
+			return err
+		}
+	}
+	return s.Store.Erase(ctx, SubscriberAccounts, eventID, userID)
+}
+
 func (s *Service) keepMethod(ctx context.Context, profile Profile, email, method string) (Profile, error) {
 	profile.DefaultMethod, profile.MethodID = method, ""
 	if method == "" {

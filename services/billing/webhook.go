@@ -42,7 +42,7 @@ func (s *Service) takeIn(ctx context.Context, id string) error {
 	event.Attempts++
 	event.LastError, event.NextPollTime = "", time.Time{}
 	if cause != nil {
-		event.LastError = clip(cause.Error(), 500)
+		event.LastError = cause.Error()
 		event.NextPollTime = s.now().Add(s.pause(event.Attempts - 1))
 	}
 	return errors.Join(cause, s.Store.SaveWebhook(context.WithoutCancel(ctx), event))
@@ -92,11 +92,4 @@ func (s *Service) refetch(ctx context.Context, event WebhookEvent) error {
 		}
 	}
 	return nil
-}
-
-func clip(text string, length int) string {
-	if len(text) <= length {
-		return text
-	}
-	return strings.ToValidUTF8(text[:length], "")
 }

@@ -36,7 +36,7 @@ func Subscriptions(service *billing.Service) []bus.Subscription {
 			if err != nil {
 				return fmt.Errorf("rpc: event %s: %w", e.ID, err)
 			}
-			return service.Store.Erase(ctx, billing.SubscriberAccounts, e.ID.String(), id)
+			return service.Forget(ctx, e.ID.String(), id)
 		}},
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -119,7 +120,8 @@ func (t *tx) InsertPayment(ctx context.Context, p billing.Payment) error {
 		create.SetExpireTime(p.ExpireTime)
 	}
 	err := create.Exec(ctx)
-	if postgres.IsUnique(err, liveIndex) {
+	if postgres.IsUnique(err, liveIndex) || postgres.IsUnique(err, "payment_pkey") {
+		// Another payment of the order, or a twin of this very request.
 		return billing.ErrInProgress
 	}
 	return err
@@ -161,16 +163,10 @@ func (t *tx) OtherLive(ctx context.Context, p billing.Payment) (bool, error) {
 		Where(payment.OrderID(p.OrderID), payment.IDNEQ(p.ID), payment.StatusIn(liveStatuses...)).Exist(ctx)
 }
 
-// clip keeps a text within its column, in bytes.
+// clip keeps a text within its column, in bytes, without half a rune at the end.
 func clip(text string, length int) string {
-	for len(text) > length {
-		text = text[:length]
-		for len(text) > 0 && text[len(text)-1]&0xC0 == 0x80 {
-			text = text[:len(text)-1]
-		}
-		if len(text) > 0 && text[len(text)-1] >= 0xC0 {
-			text = text[:len(text)-1]
-		}
+	if len(text) <= length {
+		return text
 	}
-	return text
+	return strings.ToValidUTF8(text[:length], "")
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/commercestack/commercestack/internal/postgres"
 	"github.com/commercestack/commercestack/services/billing"
@@ -34,4 +35,10 @@ func (s *Store) SaveWebhook(ctx context.Context, e billing.WebhookEvent) error {
 	update := s.client.WebhookEvent.UpdateOneID(e.ID).SetAttempts(e.Attempts).SetLastError(clip(e.LastError, 500))
 	when(e.NextPollTime, update.SetNextPollTime, update.ClearNextPollTime)
 	return postgres.Fault(update.Exec(ctx))
+}
+
+// Purge implements billing.Store.
+func (s *Store) Purge(ctx context.Context, before time.Time) error {
+	_, err := s.db.Pool().Exec(ctx, `DELETE FROM webhook_event WHERE next_poll_time IS NULL AND create_time < $1`, before)
+	return postgres.Fault(err)
 }

@@ -92,6 +92,7 @@ func TestStripeKnowsEveryParameterWeSend(t *testing.T) {
 		"refunds":  func(ctx context.Context) error { _, err := c.Refunds(ctx, "pi_123"); return err },
 		"customer": func(ctx context.Context) error { _, err := c.Customer(ctx, uuid.New(), "ann@example.com"); return err },
 		"attach":   func(ctx context.Context) error { _, err := c.Attach(ctx, "cus_123", "pm_card_visa"); return err },
+		"forget":   func(ctx context.Context) error { return c.Forget(ctx, "cus_123") },
 	} {
 		if err := do(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/google/uuid"
 	stripego "github.com/stripe/stripe-go/v76"
 
 	"github.com/commercestack/commercestack/internal/money"
@@ -60,35 +59,4 @@ func fromRefund(r *stripego.Refund) billing.ProviderRefund {
 		refund.Status = billing.RefundFailed
 	}
 	return refund
-}
-
-// Customer implements billing.Provider.
-func (c *Client) Customer(ctx context.Context, userID uuid.UUID, email string) (string, error) {
-	customer, err := call(ctx, c, "customers.create", func(ctx context.Context) (*stripego.Customer, error) {
-		params := &stripego.CustomerParams{}
-		if email != "" {
-			params.Email = stripego.String(email)
-		}
-		params.AddMetadata(metaUser, userID.String())
-		params.SetIdempotencyKey("customer-" + userID.String())
-		params.Context = ctx
-		return c.api.Customers.New(params)
-	})
-	if err != nil {
-		return "", err
-	}
-	return customer.ID, nil
-}
-
-// Attach implements billing.Provider.
-func (c *Client) Attach(ctx context.Context, customerID, method string) (string, error) {
-	attached, err := call(ctx, c, "payment_methods.attach", func(ctx context.Context) (*stripego.PaymentMethod, error) {
-		params := &stripego.PaymentMethodAttachParams{Customer: stripego.String(customerID)}
-		params.Context = ctx
-		return c.api.PaymentMethods.Attach(method, params)
-	})
-	if err != nil {
-		return "", err
-	}
-	return attached.ID, nil
 }
