@@ -344,6 +344,14 @@ func TestRefundsThatTakeTimeOrFail(t *testing.T) {
 	}
 }
 
+// dashboardRefund is a person at Stripe's dashboard.
+func (s *shop) dashboardRefund(p billing.Payment, minor int64) {
+	s.t.Helper()
+	if _, err := s.api().Refunds.New(&stripego.RefundParams{PaymentIntent: &p.IntentID, Amount: stripego.Int64(minor)}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // People refund at the provider's dashboard; that counts, once.
 func TestRefundsMadeAtTheProviderCount(t *testing.T) {
 	t.Parallel()
@@ -352,9 +360,7 @@ func TestRefundsMadeAtTheProviderCount(t *testing.T) {
 	orderID := s.order(owner, 1000)
 	p := s.pay(request(owner, orderID, "pm_card_visa"))
 	s.settings(map[string]any{"webhooks": map[string]any{"duplicates": 2}})
-	if _, err := s.api().Refunds.New(&stripego.RefundParams{PaymentIntent: &p.IntentID, Amount: stripego.Int64(400)}); err != nil {
-		t.Fatal(err)
-	}
+	s.dashboardRefund(p, 400)
 	s.settled()
 	if after := s.want(p.ID, billing.StatusPartiallyRefunded); after.Refunded != 400 {
 		t.Errorf("refunded %d", after.Refunded)
@@ -420,4 +426,112 @@ func TestARejectedRefundFreesItsAmount(t *testing.T) {
 	s.settings(map[string]any{"webhooks": map[string]any{"off": false}})
 	s.settled()
 	s.want(p.ID, billing.StatusRefunded)
+}
+
+// A row that has nothing to do leaves the queue.
+func TestFinishedPaymentsLeaveTheQueue(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	owner := user()
+	p := s.pay(request(owner, s.order(owner, 1000), "pm_card_visa"))
+	if _, err := s.db.Pool().Exec(t.Context(), `UPDATE payment SET next_poll_time = now()`); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.advance(time.Minute)
+	s.drain(billing.QueuePayments)
+	if after := s.want(p.ID, billing.StatusSucceeded); !after.NextPollTime.IsZero() {
+		t.Error("a finished payment is asked about for ever")
+	}
+}
+
+// Two intents of one payment cannot happen; if they do, somebody is told.
+func TestASecondIntentRaisesAnAlarm(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	owner := user()
+	orderID := s.order(owner, 1000)
+	p := s.pay(request(owner, orderID, "pm_card_visa"))
+	s.settled()
+	params := &stripego.PaymentIntentParams{
+		Amount: stripego.Int64(1000), Currency: stripego.String("eur"), PaymentMethod: stripego.String("pm_card_visa"),
+		Confirm: stripego.Bool(true), ReturnURL: stripego.String("https://shop.example"),
+	}
+	params.AddMetadata("payment_id", p.ID.String())
+	params.AddMetadata("order_id", orderID.String())
+	if _, err := s.api().PaymentIntents.New(params); err != nil {
+		t.Fatal(err)
+	}
+	s.settled()
+	if s.meter.alarms["second_intent"] == 0 {
+		t.Error("nobody is told")
+	}
+	s.wantEvents(orderID, map[string]int{"PAYMENT_SUCCEEDED": 1})
+}
+
+// Intents of other systems at the same account, and payments that do not exist, are left alone.
+func TestForeignIntentsAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for _, payment := range []string{"", "not an id", uuid.NewString()} {
+		params := &stripego.PaymentIntentParams{
+			Amount: stripego.Int64(1000), Currency: stripego.String("eur"), PaymentMethod: stripego.String("pm_card_visa"),
+			Confirm: stripego.Bool(true), ReturnURL: stripego.String("https://shop.example"),
+		}
+		if payment != "" {
+			params.AddMetadata("payment_id", payment)
+		}
+		if _, err := s.api().PaymentIntents.New(params); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.billing.Notify(t.Context(), billing.Notice{EventID: "evt_x", Type: "payment_intent.succeeded", IntentID: "pi_gone"}); err != nil {
+		t.Fatal(err)
+	}
+	s.settled()
+}
+
+// An account is forgotten at Stripe too, and again when Stripe did not answer.
+func TestForgettingAnAccountDeletesTheCustomer(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	owner := user()
+	s.profile(owner, "pm_card_visa")
+	s.settings(map[string]any{"down": true})
+	event := uuid.NewString()
+	if err := s.billing.Forget(t.Context(), event, owner.UserID); err == nil {
+		t.Fatal("the account was forgotten although the provider did not answer")
+	}
+	s.settings(map[string]any{"down": false})
+	for range 2 {
+		if err := s.billing.Forget(t.Context(), event, owner.UserID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var left int
+	err := s.admin.QueryRow(t.Context(), `SELECT count(*) FROM stripesim.customer WHERE NOT COALESCE((doc->>'deleted')::boolean, false)`).Scan(&left)
+	if err != nil || left != 0 {
+		t.Errorf("%d customers are left at Stripe, %v", left, err)
+	}
+}
+
+func TestAProfileNeedsAProviderForItsMethod(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	owner := user()
+	method := "pm_card_visa"
+	s.settings(map[string]any{"down": true})
+	_, err := s.billing.UpdateProfile(t.Context(), billing.ProfileChange{UserID: owner.UserID, DefaultMethod: &method})
+	if f := fault.From(err); f == nil || f.Kind != fault.KindUnavailable {
+		t.Errorf("with Stripe down: %v", err)
+	}
+	s.settings(map[string]any{"down": false})
+	name, none := "Ann", ""
+	s.profile(owner, method)
+	profile, err := s.billing.UpdateProfile(t.Context(), billing.ProfileChange{UserID: owner.UserID, Name: &name, DefaultMethod: &none})
+	if err != nil || profile.MethodID != "" || profile.Recipient.Name != name || profile.CustomerID == "" {
+		t.Errorf("%+v, %v", profile, err)
+	}
+	if _, err := s.billing.Pay(t.Context(), request(owner, s.order(owner, 100), "")); err == nil {
+		t.Error("a removed method was charged")
+	}
 }
