@@ -21,10 +21,7 @@ type accountHandler struct {
 }
 
 func (h *accountHandler) GetAccount(ctx context.Context, req *authv1.GetAccountRequest) (*authv1.GetAccountResponse, error) {
-	id, err := toID("userId", req.GetUserId())
-	if err != nil {
-		return nil, err
-	}
+	id := fromID(req.GetUserId())
 	account, err := h.service.Account(ctx, id)
 	if err != nil {
 		return nil, err
@@ -39,11 +36,7 @@ func (h *accountHandler) ListAccounts(ctx context.Context, req *authv1.ListAccou
 	}
 	query := auth.AccountQuery{Text: req.GetQ(), Limit: size + 1} // one more tells whether there is a next page
 	for _, text := range req.GetUserIds() {
-		id, err := toID("userIds", text)
-		if err != nil {
-			return nil, err
-		}
-		query.IDs = append(query.IDs, id)
+		query.IDs = append(query.IDs, fromID(text))
 	}
 	filter := page.FilterHash(req.GetQ(), strings.Join(req.GetUserIds(), ","))
 	if token := req.GetPageToken(); token != "" {
@@ -87,10 +80,7 @@ func (h *accountHandler) DisableAccount(
 }
 
 func (h *accountHandler) change(userID string, change func(uuid.UUID) (auth.Account, error)) (*authv1.Account, error) {
-	id, err := toID("userId", userID)
-	if err != nil {
-		return nil, err
-	}
+	id := fromID(userID)
 	account, err := change(id)
 	if err != nil {
 		return nil, err
@@ -99,9 +89,6 @@ func (h *accountHandler) change(userID string, change func(uuid.UUID) (auth.Acco
 }
 
 func (h *accountHandler) DeleteAccount(ctx context.Context, req *authv1.DeleteAccountRequest) (*authv1.DeleteAccountResponse, error) {
-	id, err := toID("userId", req.GetUserId())
-	if err != nil {
-		return nil, err
-	}
+	id := fromID(req.GetUserId())
 	return &authv1.DeleteAccountResponse{}, h.service.DeleteAccount(ctx, id)
 }

@@ -142,10 +142,7 @@ func (h *authHandler) RevokeSession(ctx context.Context, req *authv1.RevokeSessi
 	if err != nil {
 		return nil, err
 	}
-	sessionID, err := toID("sessionId", req.GetSessionId())
-	if err != nil {
-		return nil, err
-	}
+	sessionID := fromID(req.GetSessionId())
 	return &authv1.RevokeSessionResponse{}, h.service.RevokeSession(ctx, who.userID, sessionID)
 }
 

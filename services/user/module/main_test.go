@@ -18,6 +18,7 @@ import (
 	"connectrpc.com/connect/v2/connectinprocess"
 	"github.com/google/uuid"
 
+	"github.com/commercestack/commercestack/api/gen/commerce/auth/v1/authv1connect"
 	billingv1 "github.com/commercestack/commercestack/api/gen/commerce/billing/v1"
 	"github.com/commercestack/commercestack/api/gen/commerce/billing/v1/billingv1connect"
 	orderv1 "github.com/commercestack/commercestack/api/gen/commerce/order/v1"
@@ -34,23 +35,20 @@ import (
 	"github.com/commercestack/commercestack/internal/postgres"
 	"github.com/commercestack/commercestack/internal/rest"
 	"github.com/commercestack/commercestack/internal/rpc"
-	authmodule "github.com/commercestack/commercestack/services/auth/module"
 	"github.com/commercestack/commercestack/services/user/module"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-const testPassword = "correct horse battery"
-
-// bench is the running component beside the real auth component, behind all
-// interceptors. Who calls is put into the context as a gateway does.
+// bench is the running component behind all interceptors, beside stand-ins of
+// the components it asks. Who calls is put into the context as a gateway does.
 type bench struct {
-	db, authDB *postgres.DB
-	server     *connect.Server
-	rest       http.Handler
-	bus        *collectingBus
-	holdings   *holdings
-	authEnv    component.Env
+	db       *postgres.DB
+	server   *connect.Server
+	rest     http.Handler
+	bus      *collectingBus
+	accounts *accounts
+	holdings *holdings
 }
 
 func newBench(t *testing.T) *bench {
@@ -64,16 +62,13 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	database := pgtest.NewDatabase(t,
-		pgtest.Schema{Component: "auth", Migrations: authmodule.Migrations},
-		pgtest.Schema{Component: "user", Migrations: module.Migrations})
-	b := &bench{db: database.DB(t, "user"), authDB: database.DB(t, "auth"), bus: &collectingBus{}, holdings: &holdings{}}
+		pgtest.Schema{Component: "auth"}, pgtest.Schema{Component: "user", Migrations: module.Migrations})
+	b := &bench{db: database.DB(t, "user"), bus: &collectingBus{}, accounts: &accounts{}, holdings: &holdings{}}
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	env := component.Env{
 		Name: "user", Logger: logger, DB: b.db, Bus: b.bus, Keyring: keyring, Now: time.Now, PublicURL: "https://shop.test",
 		Client: func(target string) *connect.Client { return b.client("user", target) },
 	}
-	b.authEnv = env
-	b.authEnv.Name, b.authEnv.DB = "auth", b.authDB
 	keys := idempotency.NewStore(b.db, keyring)
 	b.server = rpc.NewServer(rpc.ServerOptions{Logger: logger, Interceptors: []connect.ServerInterceptor{
 		audit.Interceptor(func(procedure string) *postgres.DB { return b.of(procedure) }, logger),
@@ -86,11 +81,8 @@ func newBench(t *testing.T) *bench {
 	}})
 	orderv1connect.RegisterOrderServiceHandler(b.server, b.holdings)
 	billingv1connect.RegisterBillingServiceHandler(b.server, &invoices{holdings: b.holdings})
-	auth, err := authmodule.New(t.Context(), authConfig(), b.authEnv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth.Register(b.server)
+	authv1connect.RegisterAccountServiceHandler(b.server, b.accounts)
+	authv1connect.RegisterAuthServiceHandler(b.server, sessions{})
 	user, err := module.New(t.Context(), module.Config{}, env)
 	if err != nil {
 		t.Fatal(err)
@@ -100,19 +92,11 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-func authConfig() authmodule.Config {
-	return authmodule.Config{RequireVerifiedEmail: true, PasswordMemoryKiB: 64, PasswordPasses: 1}
-}
-
 func (b *bench) of(procedure string) *postgres.DB {
-	switch rpc.ComponentOf(procedure) {
-	case "user":
+	if rpc.ComponentOf(procedure) == "user" {
 		return b.db
-	case "auth":
-		return b.authDB
-	default:
-		return nil
 	}
+	return nil
 }
 
 func (b *bench) client(caller, target string) *connect.Client {
@@ -122,52 +106,14 @@ func (b *bench) client(caller, target string) *connect.Client {
 // person makes an account and returns who it is.
 func (b *bench) person(t *testing.T, email string) identity.Identity {
 	t.Helper()
-	id := b.account(t, email)
-	if _, err := b.authDB.Pool().Exec(t.Context(), `UPDATE account SET roles = '["user"]' WHERE id = $1`, id); err != nil {
-		t.Fatal(err)
+	return identity.Identity{
+		UserID: b.accounts.add(email, "user"), Email: email, Roles: []string{"user"}, Permissions: []string{"read:own", "write:own"},
 	}
-	return identity.Identity{UserID: id, Email: email, Roles: []string{"user"}, Permissions: []string{"read:own", "write:own"}}
 }
 
 func (b *bench) admin(t *testing.T, email string) identity.Identity {
 	t.Helper()
-	return identity.Identity{UserID: b.account(t, email), Email: email, Roles: []string{"admin"}, Permissions: []string{"*"}}
-}
-
-func (b *bench) account(t *testing.T, email string) (id string) {
-	t.Helper()
-	if _, err := authmodule.EnsureAdmin(t.Context(), authConfig(), b.authEnv, email, testPassword, true); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.authDB.Pool().QueryRow(t.Context(), "SELECT id::text FROM account WHERE email = $1", email).Scan(&id); err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-// publish hands what auth wrote into its outbox since the last call to the subscriptions, every event twice.
-func (b *bench) publish(t *testing.T) {
-	t.Helper()
-	rows, err := b.authDB.Pool().Query(t.Context(), "DELETE FROM outbox RETURNING payload")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var payload []byte
-		if err := rows.Scan(&payload); err != nil {
-			t.Fatal(err)
-		}
-		var e event.Event
-		if err := json.Unmarshal(payload, &e); err != nil {
-			t.Fatal(err)
-		}
-		b.bus.deliver(t, e)
-		b.bus.deliver(t, e)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	return identity.Identity{UserID: b.accounts.add(email, "admin"), Email: email, Roles: []string{"admin"}, Permissions: []string{"*"}}
 }
 
 func (b *bench) count(t *testing.T, query string, args ...any) (n int) {

@@ -9,10 +9,7 @@ import (
 
 // GetUser returns any user.
 func (h *Handler) GetUser(ctx context.Context, req *userv1.GetUserRequest) (*userv1.GetUserResponse, error) {
-	id, err := toID("userId", req.GetUserId())
-	if err != nil {
-		return nil, err
-	}
+	id := fromID(req.GetUserId())
 	found, err := h.service.User(ctx, id)
 	if err != nil {
 		return nil, err
@@ -26,10 +23,7 @@ func (h *Handler) UpdateUser(ctx context.Context, req *userv1.UpdateUserRequest)
 	if err != nil {
 		return nil, err
 	}
-	id, err := toID("userId", req.GetUserId())
-	if err != nil {
-		return nil, err
-	}
+	id := fromID(req.GetUserId())
 	change, err := fromMask(req.GetUser(), req.GetUpdateMask(), adminFields)
 	if err != nil {
 		return nil, err
@@ -46,10 +40,7 @@ func (h *Handler) UpdateUser(ctx context.Context, req *userv1.UpdateUserRequest)
 
 // DeleteUser erases any user.
 func (h *Handler) DeleteUser(ctx context.Context, req *userv1.DeleteUserRequest) (*userv1.DeleteUserResponse, error) {
-	id, err := toID("userId", req.GetUserId())
-	if err != nil {
-		return nil, err
-	}
+	id := fromID(req.GetUserId())
 	return &userv1.DeleteUserResponse{}, h.service.Delete(ctx, id)
 }
 

@@ -11,17 +11,13 @@ import (
 
 	typev1 "github.com/commercestack/commercestack/api/gen/commerce/type/v1"
 	userv1 "github.com/commercestack/commercestack/api/gen/commerce/user/v1"
-	"github.com/commercestack/commercestack/internal/fault"
 	"github.com/commercestack/commercestack/services/user"
 )
 
-// toID parses what the contract's validation let through.
-func toID(field, text string) (uuid.UUID, error) {
-	id, err := uuid.Parse(text)
-	if err != nil {
-		return uuid.Nil, fault.Invalid(field, "must be a UUID").WithField(field, text)
-	}
-	return id, nil
+// fromID parses what the contract's validation let through. Anything else is the zero id, which nothing has.
+func fromID(text string) uuid.UUID {
+	id, _ := uuid.Parse(text)
+	return id
 }
 
 func toProto(u user.User) *userv1.User {

@@ -131,10 +131,7 @@ func (h *Handler) UpdateAddress(ctx context.Context, req *userv1.UpdateAddressRe
 	if err != nil {
 		return nil, err
 	}
-	addressID, err := toID("addressId", req.GetAddressId())
-	if err != nil {
-		return nil, err
-	}
+	addressID := fromID(req.GetAddressId())
 	changed, err := h.service.UpdateAddress(ctx, user.Address{
 		ID: addressID, UserID: id, Postal: fromProtoPostal(req.GetAddress()), IsDefault: req.GetIsDefault(),
 	})
@@ -150,9 +147,6 @@ func (h *Handler) DeleteAddress(ctx context.Context, req *userv1.DeleteAddressRe
 	if err != nil {
 		return nil, err
 	}
-	addressID, err := toID("addressId", req.GetAddressId())
-	if err != nil {
-		return nil, err
-	}
+	addressID := fromID(req.GetAddressId())
 	return &userv1.DeleteAddressResponse{}, h.service.DeleteAddress(ctx, id, addressID)
 }
