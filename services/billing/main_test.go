@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,6 +49,8 @@ type shop struct {
 	store   *store.Store
 	stripe  *stripe.Client
 	billing *billing.Service
+	// current is the same, for webhooks.
+	current atomic.Pointer[billing.Service]
 	orders  *orders
 	clock   *clock
 	meter   *meter
@@ -178,6 +181,7 @@ func (s *shop) restart() {
 	if s.billing, err = billing.New(s.config); err != nil {
 		s.t.Fatal(err)
 	}
+	s.current.Store(s.billing)
 }
 
 func (s *shop) simulate() {
@@ -227,7 +231,7 @@ func (s *shop) receive(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "forged", http.StatusBadRequest)
 		return
 	}
-	if err := s.billing.Notify(r.Context(), notice); err != nil {
+	if err := s.current.Load().Notify(r.Context(), notice); err != nil {
 		http.Error(w, "not stored", http.StatusInternalServerError)
 	}
 }

@@ -130,6 +130,8 @@ func TestErrorsAreReadForWhatTheyMean(t *testing.T) {
 			if err != nil && strings.Contains(err.Error(), key) {
 				t.Error("the error shows the key")
 			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			for _, used := range s.keys {
 				if used != s.keys[0] || !strings.HasPrefix(used, "payment-") {
 					t.Errorf("idempotency keys are %v", s.keys)
