@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -43,6 +44,7 @@ type Config struct {
 type Client struct {
 	config  Config
 	api     *client.API
+	queue   sync.Mutex
 	limit   *rate.Limiter
 	breaker *gobreaker.CircuitBreaker[any]
 }
@@ -139,14 +141,18 @@ var errBudget = errors.New("the budget of calls is used up")
 
 // turn waits for the budget, but not for long: queued work can wait, people cannot.
 func (c *Client) turn(ctx context.Context) error {
+	// Reservations given back out of turn would hand out more than the budget.
+	c.queue.Lock()
 	reservation := c.limit.Reserve()
 	delay := reservation.Delay()
 	if delay > c.config.MaxWait {
 		reservation.Cancel()
+	}
+	c.queue.Unlock()
+	if delay > c.config.MaxWait {
 		return errBudget
 	}
 	if !sleep(ctx, delay) {
-		reservation.Cancel()
 		return errBudget
 	}
 	return nil
