@@ -20,6 +20,10 @@ var catalogCases = []Case{
 		Rule: "Lists have pages of at most 100, and walking them while products are added shows each product once.",
 	},
 	{
+		Trap: 27, Name: "every-list-is-bounded", Needs: Needs{Admin: true}, Run: bounded,
+		Rule: "Every list refuses pages above 100 and tokens that are not its own, and has 20 rows unless it is told otherwise.",
+	},
+	{
 		Trap: 27, Name: "a-price-change-holds-at-once", Needs: Needs{Admin: true}, Run: freshPrice,
 		Rule: "An order after a price change is at the new price, and search shows it within 10 s.",
 	},
@@ -96,6 +100,32 @@ func (s *Session) badTokens(ctx context.Context, word, token string) error {
 	} {
 		if err := mustRefuse(ctx, s.Guest, http.MethodGet, "/api/v1/products"+query, nil, http.StatusBadRequest, "INVALID_INPUT"); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func bounded(ctx context.Context, s *Session) error {
+	product, err := s.product(ctx, "listed", 1000, 1)
+	if err != nil {
+		return err
+	}
+	for path, list := range map[string]string{
+		"/api/v1/products?": "products", "/api/v1/orders?all=true&": "orders", "/api/v1/users?": "users", "/api/v1/coupons?": "coupons",
+		"/api/v1/billing/payments?all=true&": "payments", "/api/v1/billing/invoices?all=true&": "invoices",
+		"/api/v1/products/" + product + "/stockEntries?": "entries",
+	} {
+		for _, query := range []string{"pageSize=101", "pageSize=-1", "pageSize=many", "pageToken=nonsense", "pageToken=AAAAAAAA"} {
+			if err := mustRefuse(ctx, s.Admin, http.MethodGet, path+query, nil, http.StatusBadRequest, "INVALID_INPUT"); err != nil {
+				return err
+			}
+		}
+		page, err := s.Admin.Must(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			return err
+		}
+		if page.Len(list) > 20 {
+			return fmt.Errorf("%s has %d rows on a page", path, page.Len(list))
 		}
 	}
 	return nil

@@ -112,6 +112,13 @@ func (s *Session) requestIDs(ctx context.Context) error {
 			return fmt.Errorf("X-Request-Id %.40q is answered with %.40q", given, got)
 		}
 	}
+	odd, err := s.Guest.Do(ctx, http.MethodGet, "/api/v1/%3Cscript%3E", nil)
+	if err != nil {
+		return err
+	}
+	if kind := odd.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/json") || odd.Header.Get("X-Content-Type-Options") != "nosniff" {
+		return fmt.Errorf("an error is served as %q with X-Content-Type-Options %q", kind, odd.Header.Get("X-Content-Type-Options"))
+	}
 	fine, err := s.Guest.Must(ctx, http.MethodGet, "/api/v1/products?pageSize=1", nil)
 	if err != nil {
 		return err

@@ -71,6 +71,14 @@ func (s *Session) survives(ctx context.Context, kind string, count int) error {
 	if _, err := b.undecided(ctx); err != nil {
 		return err
 	}
+	// An impatient customer tries again, and again.
+	taken, err := b.scramble(ctx, 4)
+	if err != nil {
+		return err
+	}
+	if taken > 0 {
+		return fmt.Errorf("%d more payments were taken on while one was open or done", taken)
+	}
 	if err := eventually(ctx, patience, b.confirmed(ctx)); err != nil {
 		return err
 	}

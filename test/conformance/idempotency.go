@@ -17,7 +17,7 @@ import (
 var idempotencyCases = []Case{
 	{
 		Trap: 14, Name: "twins-with-one-key-make-one-order", Needs: Needs{Admin: true}, Run: twins,
-		Rule: "Sixteen requests at once under one Idempotency-Key make one order; the later ones get its answer.",
+		Rule: "Sixteen requests at once under one Idempotency-Key, over REST and Connect, make one order; the later ones get its answer.",
 	},
 	{
 		Trap: 14, Name: "a-key-with-other-parameters-is-refused", Needs: Needs{Admin: true}, Run: keyReused,
@@ -30,6 +30,10 @@ var idempotencyCases = []Case{
 	{
 		Trap: 14, Name: "keys-of-others-do-not-collide", Needs: Needs{Admin: true, Development: true}, Run: keyScope,
 		Rule: "Another person's request with the same key is another request, and gets nothing of the first.",
+	},
+	{
+		Trap: 14, Name: "twins-count-once-everywhere", Needs: Needs{Admin: true}, Run: otherTwins,
+		Rule: "A delivery booked into the stock and pieces put into a cart eight times under one key count once.",
 	},
 	{
 		Trap: 14, Name: "payment-twins-charge-once", Needs: Needs{Admin: true, Books: true}, Run: paymentTwins,
@@ -49,12 +53,20 @@ func twins(ctx context.Context, s *Session) error {
 	body := map[string]any{"items": items(line{product, 3}), "email": shop.NewEmail()}
 	var mu sync.Mutex
 	ids := make(map[string]int)
-	err = together(n, func(int) error {
-		answer, err := send(ctx, keyed, http.MethodPost, "/api/v1/orders", body)
+	err = together(n, func(i int) error {
+		path, caller := "/api/v1/orders", keyed
+		if i%2 == 1 {
+			path, caller = "/commerce.order.v1.OrderService/PlaceOrder", keyed.With("Connect-Protocol-Version", "1")
+		}
+		answer, err := send(ctx, caller, http.MethodPost, path, body)
 		if err != nil {
 			return err
 		}
-		if answer.Status != http.StatusOK {
+		switch {
+		case answer.Status == http.StatusOK:
+		case i%2 == 1 && answer.String("code") == "failed_precondition":
+			return nil
+		default:
 			return refusal(answer, http.StatusConflict, "IDEMPOTENCY_IN_PROGRESS")
 		}
 		mu.Lock()
@@ -192,4 +204,32 @@ func paymentTwins(ctx context.Context, s *Session) error {
 		return err
 	}
 	return s.Stripe.chargedOnce(ctx, b.ID, b.Total)
+}
+
+func otherTwins(ctx context.Context, s *Session) error {
+	product, err := s.product(ctx, "other twins", 1000, 10)
+	if err != nil {
+		return err
+	}
+	cart, err := s.guestCart(ctx)
+	if err != nil {
+		return err
+	}
+	delivery, pieces := s.Admin.With("Idempotency-Key", newKey()), cart.With("Idempotency-Key", newKey())
+	once := func(answer *shop.Answer, err error) error {
+		if err != nil || answer.Status == http.StatusOK {
+			return err
+		}
+		return refusal(answer, http.StatusConflict, "IDEMPOTENCY_IN_PROGRESS")
+	}
+	err = together(16, func(i int) error {
+		if i%2 == 0 {
+			return once(send(ctx, delivery, http.MethodPost, "/api/v1/products/"+product+":adjustStock", map[string]any{"delta": 5, "reason": "delivery"}))
+		}
+		return once(send(ctx, pieces, http.MethodPost, cart.path+"/items", map[string]any{"productId": product, "quantity": 2}))
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.stock(ctx, product, 15, 0), cart.holds(ctx, product, 2))
 }

@@ -45,6 +45,14 @@ var paymentCases = []Case{
 		Rule: "Cancelling a confirmed order, many times at once, gives all its money back once and returns its pieces once.",
 	},
 	{
+		Trap: 7, Name: "a-payment-given-up-takes-no-second-money", Needs: Needs{Admin: true, Books: true}, Run: givenUp,
+		Rule: "When the customer starts again with another card and then authenticates both, the order is paid once.",
+	},
+	{
+		Trap: 7, Name: "cancelling-and-sending-race", Needs: Needs{Admin: true, Books: true}, Run: cancelAgainstFulfill,
+		Rule: "An order that is cancelled while it is handed to the carrier is either sent and paid, or cancelled and refunded.",
+	},
+	{
 		Trap: 8, Name: "a-cheap-intent-cannot-settle-a-dear-order", Needs: Needs{Admin: true, Books: true}, Run: cheapIntent,
 		Rule: "An intent of another amount or currency that claims an order does not confirm it.",
 	},
@@ -320,6 +328,79 @@ func cancelPaid(ctx context.Context, s *Session) error {
 		}
 		return nil
 	})
+}
+
+func givenUp(ctx context.Context, s *Session) error {
+	_, b, err := s.pair(ctx, "given up", 3300)
+	if err != nil {
+		return err
+	}
+	first, err := b.challenged(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := b.challenged(ctx)
+	if err != nil {
+		return fmt.Errorf("a second try: %w", err)
+	}
+	err = together(2, func(i int) error {
+		_, err := s.Stripe.authenticate(ctx, []*shop.Answer{first, second}[i])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := b.WaitOrder(ctx, b.ID, "CONFIRMED"); err != nil {
+		return err
+	}
+	return s.Stripe.expect(ctx, b.ID, 30*time.Second, func(l ledger) bool { return l.taken-l.returned == b.Total && l.open == 0 },
+		fmt.Sprintf("%d kept and nothing open", b.Total))
+}
+
+func cancelAgainstFulfill(ctx context.Context, s *Session) error {
+	const orders = 4
+	product, err := s.product(ctx, "cancelled or sent", 1600, orders)
+	if err != nil {
+		return err
+	}
+	var sent atomic.Int64
+	err = together(orders, func(int) error {
+		b, err := s.buy(ctx, line{product, 1})
+		if err != nil {
+			return err
+		}
+		if _, err := b.paid(ctx); err != nil {
+			return err
+		}
+		err = together(2, func(i int) error {
+			if i == 0 {
+				_, err := b.cancel(ctx)
+				return err
+			}
+			_, err := send(ctx, s.Admin, http.MethodPost, "/api/v1/orders/"+b.ID+":fulfill", map[string]any{"trackingNumber": "T1"})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		order, err := b.Must(ctx, http.MethodGet, "/api/v1/orders/"+b.ID, nil)
+		if err != nil {
+			return err
+		}
+		switch order.String("order", "status") {
+		case "FULFILLED":
+			sent.Add(1)
+			return s.Stripe.chargedOnce(ctx, b.ID, b.Total)
+		case "CANCELLED":
+			return s.Stripe.holdsNothing(ctx, b.ID, 30*time.Second)
+		default:
+			return fmt.Errorf("the order is %s", brief(order))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return s.stock(ctx, product, orders-sent.Load(), 0)
 }
 
 // claim is what an intent says about itself to pass for the payment of an order.

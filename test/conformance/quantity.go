@@ -23,6 +23,10 @@ var quantityCases = []Case{
 		Rule: "Of 24 buyers at once, exactly as many get the discount as the coupon allows, and the others hold no goods.",
 	},
 	{
+		Trap: 11, Name: "a-cancelled-order-returns-its-coupon-once", Needs: Needs{Admin: true}, Run: couponBack,
+		Rule: "Cancelling often returns the use of a coupon once, and it can be used once more.",
+	},
+	{
 		Trap: 11, Name: "a-coupon-for-one-use-by-a-person", Needs: Needs{Admin: true}, Run: couponPerPerson,
 		Rule: "One person who orders six times at once uses a coupon once, however the address is written.",
 	},
@@ -182,6 +186,38 @@ func couponPerPerson(ctx context.Context, s *Session) error {
 	}
 	if used != 1 {
 		return fmt.Errorf("one person used a coupon %d times", used)
+	}
+	return s.stock(ctx, product, 100, 1)
+}
+
+func couponBack(ctx context.Context, s *Session) error {
+	product, err := s.product(ctx, "coupon back", 2000, 100)
+	if err != nil {
+		return err
+	}
+	code, _, err := s.coupon(ctx, map[string]any{"percentOffBps": 5000, "maxRedemptions": 1})
+	if err != nil {
+		return err
+	}
+	b, err := s.buyWith(ctx, map[string]any{"items": items(line{product, 1}), "email": shop.NewEmail(), "couponCode": code})
+	if err != nil {
+		return err
+	}
+	err = together(6, func(int) error {
+		_, err := b.cancel(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	used, err := s.redeem(ctx, 6, func(int) map[string]any {
+		return map[string]any{"items": items(line{product, 1}), "email": shop.NewEmail(), "couponCode": code}
+	})
+	if err != nil {
+		return err
+	}
+	if used != 1 {
+		return fmt.Errorf("after six cancellations the coupon for one use was used %d times", used)
 	}
 	return s.stock(ctx, product, 100, 1)
 }

@@ -30,6 +30,14 @@ var refundCases = []Case{
 		Rule: "Money given back at the provider's own dashboard is known to the shop, which gives back only the rest.",
 	},
 	{
+		Trap: 9, Name: "a-refund-the-bank-sends-back-is-not-counted", Needs: Needs{Admin: true, Books: true}, Run: refundFails,
+		Rule: "A refund that fails in the end is not shown as money returned.",
+	},
+	{
+		Trap: 9, Name: "cancelling-and-refunding-race", Needs: Needs{Admin: true, Books: true}, Run: cancelAgainstRefund,
+		Rule: "A paid order that is cancelled and refunded at once gives back exactly what was paid.",
+	},
+	{
 		Trap: 9, Name: "a-refund-whose-answer-is-lost-is-made-once", Needs: Needs{Admin: true, Faults: true}, Run: refundLost,
 		Rule: "A refund whose answer was lost is found out and counted once.",
 	},
@@ -210,6 +218,79 @@ func refundLost(ctx context.Context, s *Session) error {
 		}
 		if err := s.refunded(ctx, b, payment, 1, b.Total, patience); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func refundFails(ctx context.Context, s *Session) error {
+	_, b, err := s.pair(ctx, "refund fails", 1700)
+	if err != nil {
+		return err
+	}
+	paid, err := b.pay(ctx, "pm_card_refundFail")
+	if err := okay(paid, err); err != nil {
+		return err
+	}
+	if _, err := b.WaitOrder(ctx, b.ID, "CONFIRMED"); err != nil {
+		return err
+	}
+	id := paid.String("payment", "id")
+	if err := okay(s.refund(ctx, s.Admin, id, 0)); err != nil {
+		return err
+	}
+	return eventually(ctx, 40*time.Second, func() error {
+		p, err := s.payment(ctx, id)
+		if err != nil {
+			return err
+		}
+		l, err := s.Stripe.ledger(ctx, b.ID)
+		if err != nil {
+			return err
+		}
+		if l.returned != 0 || p.String("payment", "status") != "SUCCEEDED" || p.Int("payment", "refunded", "amountMinor") != 0 {
+			return fmt.Errorf("the provider's books show %s, the payment %s", l, brief(p))
+		}
+		return nil
+	})
+}
+
+func cancelAgainstRefund(ctx context.Context, s *Session) error {
+	for round := range 4 {
+		b, payment, err := s.sale(ctx, "cancelled and refunded", 1900)
+		if err != nil {
+			return err
+		}
+		err = together(6, func(i int) error {
+			switch i % 3 {
+			case 0:
+				_, err := b.cancel(ctx)
+				return err
+			case 1:
+				_, err := s.refund(ctx, s.Admin, payment, 0)
+				return err
+			default:
+				_, err := s.refund(ctx, s.Admin, payment, 600)
+				return err
+			}
+		})
+		if err != nil {
+			return err
+		}
+		err = s.Stripe.expect(ctx, b.ID, 30*time.Second, func(l ledger) bool { return l.taken == b.Total && l.returned == b.Total },
+			fmt.Sprintf("%d taken and returned", b.Total))
+		if err != nil {
+			return fmt.Errorf("round %d: %w", round, err)
+		}
+		err = eventually(ctx, 20*time.Second, func() error {
+			p, err := s.payment(ctx, payment)
+			if err == nil && (p.String("payment", "status") != "REFUNDED" || p.Int("payment", "refunded", "amountMinor") != b.Total) {
+				err = fmt.Errorf("round %d: the payment shows %s", round, brief(p))
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
