@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +35,12 @@ func open(ctx context.Context, o Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("there is no shop at %s: %w", o.URL, err)
 	}
-	if currency := products.String("products", 0, "price", "currencyCode"); currency != "" {
-		s.Currency = currency
+	cart, err := send(ctx, s.Guest, http.MethodPost, "/api/v1/carts", map[string]any{})
+	if err != nil {
+		return nil, err
 	}
+	// An empty shop has no prices; an empty cart still tells its currency.
+	s.Currency = cmp.Or(products.String("products", 0, "price", "currencyCode"), cart.String("cart", "subtotal", "currencyCode"), s.Currency)
 	if o.AdminEmail != "" && o.AdminPassword != "" {
 		admin, err := s.Guest.Login(ctx, o.AdminEmail, o.AdminPassword)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -189,7 +190,7 @@ func (r Result) String() string {
 	case r.Skipped != "":
 		verdict = "skipped: " + r.Skipped
 	case r.Err != nil:
-		verdict = "FAILED: " + r.Err.Error()
+		verdict = "FAILED: " + strings.Join(strings.Fields(r.Err.Error()), " ") // one line
 	}
 	trap := "contract"
 	if r.Case.Trap > 0 {
