@@ -3,6 +3,7 @@ package exchange
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -20,6 +21,9 @@ const (
 	valueJoin = " / "
 	pathJoin  = " > "
 )
+
+// maxGrams is the heaviest product.
+const maxGrams = 100_000_000
 
 // Tags that say what a format has no column for.
 const (
@@ -101,6 +105,20 @@ func (r *reader) number(v *variant, field, text string) int32 {
 		return 0
 	}
 	return int32(n) //nolint:gosec // parsed with 32 bits
+}
+
+// weight reads grams, which other shops convert from ounces with all decimals; an empty text is 0.
+func (r *reader) weight(v *variant, field, text string) int32 {
+	if text == "" {
+		return 0
+	}
+	grams, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(grams >= 0 && grams <= maxGrams) {
+		r.fail(v.line, field, "%q is not a weight between 0 and %d grams", clip(text), int(maxGrams))
+		v.broken = true
+		return 0
+	}
+	return int32(math.Round(grams))
 }
 
 // image keeps an https address; other addresses are reported and left out.

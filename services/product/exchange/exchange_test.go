@@ -134,7 +134,7 @@ func TestRowErrorsNameLineAndColumn(t *testing.T) {
 	}{
 		"shopify prices":    {Shopify, "Handle,Title,Variant Price,Variant SKU\na,A,,1\nb,B,x,2\nc,C,1.999,3\nd,D,-1,4\ne,E,5,5\n", 1, []string{"2 Variant Price", "3 Variant Price", "4 Variant Price", "5 Variant Price"}},
 		"shopify no title":  {Shopify, "Handle,Title,Variant Price\na,,5\nb,B,5\n", 1, []string{"2 Title"}},
-		"shopify grams":     {Shopify, "Handle,Title,Variant Price,Variant Grams,Variant Inventory Qty\na,A,5,1.5,1\nb,B,5,1.0,2.0\nc,C,5,,many\n", 1, []string{"2 Variant Grams", "4 Variant Inventory Qty"}},
+		"shopify grams":     {Shopify, "Handle,Title,Variant Price,Variant Grams,Variant Inventory Qty\na,A,5,heavy,1\nb,B,5,226.796185,2.0\nc,C,5,,many\nd,D,5,-1,1\ne,E,5,NaN,1\nf,F,5,1,1.5\n", 1, []string{"2 Variant Grams", "4 Variant Inventory Qty", "5 Variant Grams", "6 Variant Grams", "7 Variant Inventory Qty"}},
 		"shopify image":     {Shopify, "Handle,Title,Variant Price,Image Src\na,A,5,http://x.example/1.jpg\nb,B,5,javascript:alert(1)\n", 2, []string{"2 Image Src", "3 Image Src"}},
 		"shopify oversold":  {Shopify, "Handle,Title,Variant Price,Variant Inventory Qty\na,A,5,-3\n", 1, nil},
 		"no variant":        {Vendure, "name,sku,price\n", 0, nil},

@@ -78,7 +78,7 @@ func (r *reader) medusaVariant(a *article, row row, priceColumn string) {
 	if weight == "" {
 		weight = row.get("product weight")
 	}
-	v.grams = r.number(&v, "Variant Weight", weight)
+	v.grams = r.weight(&v, "Variant Weight", weight)
 	for i := 1; row.table.has(fmt.Sprintf("variant option %d value", i)); i++ {
 		name, value := row.get(fmt.Sprintf("variant option %d name", i)), row.get(fmt.Sprintf("variant option %d value", i))
 		if value == "" || defaultOption(name, value) {

@@ -110,7 +110,7 @@ func (r *reader) shopifyVariant(a *article, row row) {
 	}
 	r.price(&v, "Variant Price", price, r.currency)
 	v.onHand = max(0, r.signed(&v, "Variant Inventory Qty", row.get("variant inventory qty", "inventory quantity")))
-	v.grams = r.number(&v, "Variant Grams", row.get("variant grams", "weight value (grams)"))
+	v.grams = r.weight(&v, "Variant Grams", row.get("variant grams", "weight value (grams)"))
 	v.images = r.image(row.line, "Variant Image", row.get("variant image", "variant image url"), "")
 	a.variants = append(a.variants, v)
 }

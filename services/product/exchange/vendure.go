@@ -85,7 +85,7 @@ func (r *reader) vendureVariant(a *article, row row, groups []string) {
 	v := variant{line: row.line, sku: row.get("sku")}
 	r.price(&v, "price", row.get("price"), r.currency)
 	v.onHand = r.number(&v, "stockOnHand", row.get("stockonhand"))
-	v.grams = r.number(&v, vendureWeight, row.get(strings.ToLower(vendureWeight)))
+	v.grams = r.weight(&v, vendureWeight, row.get(strings.ToLower(vendureWeight)))
 	values := split(vendureCell(row, "optionvalues"))
 	if len(values) != len(groups) {
 		r.fail(row.line, "optionValues", "there are %d values for %d option groups", len(values), len(groups))
