@@ -243,6 +243,7 @@ func (r *importRun) update(ctx context.Context, old Product, item Item) error {
 	if len(item.Categories) > 0 {
 		p.CategoryIDs = from.CategoryIDs
 	}
+	item.Images = withTexts(item.Images, old.Images)
 	images := len(item.Images) > 0 && !sameImages(old.Images, item.Images)
 	if !images && sameProduct(old, p) {
 		r.report.Unchanged++
@@ -271,6 +272,18 @@ func sameProduct(a, b Product) bool {
 	return a.Name == b.Name && a.Description == b.Description && a.Price == b.Price && a.TaxClass == b.TaxClass &&
 		a.Status == b.Status && a.WeightGrams == b.WeightGrams && a.GroupKey == b.GroupKey &&
 		maps.Equal(a.Attributes, b.Attributes) && slices.Equal(a.CategoryIDs, b.CategoryIDs)
+}
+
+// withTexts keeps the alternative texts of images that the file names without one: not every format has a column for it.
+func withTexts(wanted, old []Image) []Image {
+	out := slices.Clone(wanted)
+	for i, image := range out {
+		known := slices.IndexFunc(old, func(o Image) bool { return o.ExternalURL == image.ExternalURL })
+		if image.Alt == "" && known >= 0 {
+			out[i].Alt = old[known].Alt
+		}
+	}
+	return out
 }
 
 // sameImages compares the external images; uploaded ones are not the import's.

@@ -243,8 +243,10 @@ func TestImportUpdatesWhatDiffers(t *testing.T) {
 	}
 	run(product.ImportReport{Created: 1})
 	run(product.ImportReport{Unchanged: 1})
-	item.Images = []product.Image{{ExternalURL: "https://img.example/2.jpg"}, {ExternalURL: "https://img.example/3.jpg"}}
+	item.Images = []product.Image{{ExternalURL: "https://img.example/2.jpg", Alt: "Side"}, {ExternalURL: "https://img.example/3.jpg"}}
 	run(product.ImportReport{Updated: 1})
+	item.Images[0].Alt = "" // a format without alternative texts
+	run(product.ImportReport{Unchanged: 1})
 	item.Categories = [][]string{{"home", "CUPS"}} // the same categories
 	run(product.ImportReport{Unchanged: 1})
 	item.Categories = [][]string{{"Kitchen"}}
