@@ -22,7 +22,7 @@ const Group = "commercestack.dev"
 
 var (
 	// GroupVersion is commercestack.dev/v1alpha1.
-	GroupVersion = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
+	GroupVersion  = schema.GroupVersion{Group: Group, Version: "v1alpha1"}
 	schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 	// AddToScheme registers the kinds of this package in a scheme.
 	AddToScheme = schemeBuilder.AddToScheme
