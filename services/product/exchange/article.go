@@ -54,8 +54,10 @@ type variant struct {
 	onHand  int32
 	grams   int32
 	options []pair
-	images  []product.Image
-	broken  bool
+	// attributes of this variant alone that are no options.
+	attributes []pair
+	images     []product.Image
+	broken     bool
 }
 
 type pair struct{ name, value string }
@@ -179,13 +181,37 @@ func (r *reader) items() []product.Item {
 		if len(a.variants) == 0 {
 			r.fail(a.line, "", "the product has no row with a price")
 		}
+		lines := map[string]int{}
 		for _, v := range a.variants {
-			if !v.broken {
-				items = append(items, a.item(v))
+			if v.broken {
+				continue
 			}
+			item := a.item(v)
+			r.distinguish(&item, v, lines)
+			items = append(items, item)
 		}
 	}
 	return items
+}
+
+// distinguish gives variants of one article that share a SKU, which some shops
+// allow, one each: with their options behind it, the same in every import.
+func (r *reader) distinguish(item *product.Item, v variant, lines map[string]int) {
+	sku := item.Product.SKU
+	first, twice := lines[sku]
+	if !twice {
+		lines[sku] = v.line
+		return
+	}
+	if len(v.options) == 0 {
+		return // nothing tells them apart; the import refuses the second
+	}
+	values := make([]string, len(v.options))
+	for i, option := range v.options {
+		values[i] = option.value
+	}
+	item.Product.SKU = sku + "-" + product.Slugify(strings.Join(values, " "), "variant")
+	r.fail(v.line, "sku", "the SKU is in line %d too; this variant became %q", first, item.Product.SKU)
 }
 
 func (a *article) item(v variant) product.Item {
@@ -198,6 +224,9 @@ func (a *article) item(v variant) product.Item {
 		WeightGrams: v.grams, GroupKey: a.group, Slug: product.Slugify(handle, "product"), Attributes: map[string]string{},
 	}
 	for _, attribute := range a.attributes {
+		p.Attributes[strings.ReplaceAll(attribute.name, ":", " ")] = attribute.value
+	}
+	for _, attribute := range v.attributes {
 		p.Attributes[strings.ReplaceAll(attribute.name, ":", " ")] = attribute.value
 	}
 	values := make([]string, len(v.options))

@@ -100,6 +100,22 @@ func TestVendure(t *testing.T) {
 	}
 }
 
+func TestVendureVariantsThatShareANumber(t *testing.T) {
+	t.Parallel()
+	items, problems := parse(t, Vendure, "name,sku,price,optionGroups,optionValues,variantFacets\n"+
+		"Chair,404,100,finish,mustard,color:yellow|broken|x:\n,404,100,,mint,color:green\n,404,100,,pearl,\nStool,7,5,,,\n,7,5,,,\n")
+	var got []string
+	for _, i := range items {
+		got = append(got, i.Product.SKU+" "+i.Product.Attributes["color"])
+	}
+	if want := []string{"404 yellow", "404-mint green", "404-pearl ", "7 ", "7 "}; !slices.Equal(got, want) {
+		t.Errorf("items %q, want %q", got, want)
+	}
+	if len(problems) != 2 || problems[0].Line != 3 || problems[0].Field != "sku" {
+		t.Errorf("notes %v", problems)
+	}
+}
+
 func TestMedusa(t *testing.T) {
 	t.Parallel()
 	items, problems := parse(t, Medusa, fixture(t, "medusa.csv"))

@@ -95,6 +95,11 @@ func (r *reader) vendureVariant(a *article, row row, groups []string) {
 			v.options = append(v.options, pair{groups[i], value})
 		}
 	}
+	for _, facet := range split(vendureCell(row, "variantfacets")) {
+		if name, value, ok := strings.Cut(facet, ":"); ok && strings.TrimSpace(name) != "" && strings.TrimSpace(value) != "" {
+			v.attributes = append(v.attributes, pair{unescape(strings.TrimSpace(name)), unescape(strings.TrimSpace(value))})
+		}
+	}
 	for _, asset := range split(row.get("variantassets")) {
 		if strings.Contains(asset, "://") {
 			v.images = append(v.images, r.image(row.line, "variantAssets", asset, "")...)
