@@ -141,6 +141,12 @@ type AutoscalingSpec struct {
 	// +kubebuilder:validation:Maximum=70
 	// +optional
 	TargetCPUUtilization int32 `json:"targetCPUUtilization,omitempty"`
+	// ScaleDownStabilizationSeconds is how long the load must have been lower
+	// before pods are taken away. Default: 300.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	// +optional
+	ScaleDownStabilizationSeconds *int32 `json:"scaleDownStabilizationSeconds,omitempty"`
 }
 
 // WorkersSpec says how queues are drained.
