@@ -1,0 +1,72 @@
+package desired
+
+import (
+	"github.com/commercestack/commercestack/api/v1alpha1"
+)
+
+// CurrentRenderRevision is the newest shape of pod templates that this package knows.
+const CurrentRenderRevision int32 = 1
+
+// Input is all that decides what is desired.
+type Input struct {
+	// Stack with the defaults of the schema applied.
+	Stack *v1alpha1.CommerceStack
+	// Images the operator was installed with.
+	Images Images
+	// RenderRevision of the pod templates, 1 to CurrentRenderRevision.
+	RenderRevision int32
+	// PostgresMode is the mode that was chosen at creation, never empty.
+	PostgresMode v1alpha1.DataMode
+	// Secrets are the names of generated Secrets.
+	Secrets Secrets
+	// AdminEmail is the login of the first administrator.
+	AdminEmail string
+	// RedisCertificate changes whenever the certificate in S-redis-tls does. Redis
+	// reads it at start only, so a new value restarts it.
+	RedisCertificate string
+	// External are the ports of servers that somebody else runs.
+	External ExternalPorts
+	// Capabilities are the kinds of others that the cluster has.
+	Capabilities Capabilities
+}
+
+// Images are full references, but for the platform's.
+type Images struct {
+	// Platform is the repository of the platform's image, without a tag.
+	Platform string
+	// Postgres is the image of the server.
+	Postgres string
+	// Redis is the image of the server.
+	Redis string
+}
+
+// Secrets are names of Secrets in the stack's namespace. All are immutable and
+// named by their content. Their keys are told by SecretKeys and its like.
+type Secrets struct {
+	// Components has the Secret of each component.
+	Components map[v1alpha1.ComponentName]string
+	// Migrate is read by the migration Job: MigrateSecretKeys.
+	Migrate string
+	// CreateAdmin is read by the Job that makes the first administrator: CreateAdminSecretKeys.
+	CreateAdmin string
+	// Demo is read by the Job that loads the demo catalog: DemoSecretKeys.
+	Demo string
+	// Simulator is read by the Stripe simulator: SimulatorSecretKeys.
+	Simulator string
+	// Postgres is read by the StatefulSet of PostgreSQL: KeyPassword. The server
+	// uses it when it creates its data folder and never again. For a Managed
+	// cluster it is a kubernetes.io/basic-auth Secret of the user postgres.
+	Postgres string
+	// Redis is read by Redis: KeyRedisConfig.
+	Redis string
+}
+
+// ExternalPorts are ports that network policies leave open. Zero is the usual port.
+type ExternalPorts struct {
+	Postgres, Redis, NATS int32
+}
+
+// Capabilities are the kinds of others that the cluster has.
+type Capabilities struct {
+	ServiceMonitor, PrometheusRule, HTTPRoute, CertManager, CloudNativePG bool
+}
