@@ -1,13 +1,10 @@
 package admin
 
 import (
-	"context"
 	"embed"
 	"net/http"
 	"net/url"
 	"strings"
-
-	"connectrpc.com/connect/v2"
 
 	"github.com/commercestack/commercestack/api/gen/commerce/analytics/v1/analyticsv1connect"
 	"github.com/commercestack/commercestack/api/gen/commerce/billing/v1/billingv1connect"
@@ -17,7 +14,6 @@ import (
 	"github.com/commercestack/commercestack/internal/browser"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/fault"
-	"github.com/commercestack/commercestack/internal/idempotency"
 	"github.com/commercestack/commercestack/services/admin/view"
 )
 
@@ -197,14 +193,4 @@ func sure(r *http.Request) error {
 		return fault.Invalid("sure", "tick the box to confirm")
 	}
 	return nil
-}
-
-// once returns a context whose call is made once for a form, however often it is sent.
-func once(ctx context.Context, v *browser.Visit, form string) context.Context {
-	if form == "" {
-		return ctx
-	}
-	ctx, info := connect.NewClientContext(ctx)
-	info.RequestHeader().Set(idempotency.Header, v.RequestKey(form))
-	return ctx
 }

@@ -154,7 +154,7 @@ func (d *Dashboard) refundPayment(w http.ResponseWriter, r *http.Request, v *bro
 		if err != nil || !amount.IsPositive() {
 			return fault.Invalid("amount", "must be an amount above nought, such as 19.99")
 		}
-		_, err = d.billing.RefundPayment(once(ctx, v, r.PostForm.Get("key")), &billingv1.RefundPaymentRequest{
+		_, err = browser.Once(ctx, v, r.PostForm.Get("key"), d.billing.RefundPayment, &billingv1.RefundPaymentRequest{
 			PaymentId: r.PathValue("pay"), Reason: strings.TrimSpace(r.PostForm.Get("reason")),
 			Amount: &typev1.Money{CurrencyCode: amount.CurrencyCode, AmountMinor: amount.AmountMinor},
 		})

@@ -93,7 +93,7 @@ func (s *Storefront) addItem(ctx context.Context, v *browser.Visit, b *basket, p
 				return nil, err
 			}
 		}
-		answer, err := s.carts.AddCartItem(once(v.As(ctx, b.CartToken), v, key, "add"),
+		answer, err := browser.Once(v.As(ctx, b.CartToken), v, step(key, "add"), s.carts.AddCartItem,
 			&orderv1.AddCartItemRequest{CartId: b.CartID, ProductId: productID, Quantity: pieces})
 		if err == nil {
 			return answer.Cart, nil
@@ -108,7 +108,7 @@ func (s *Storefront) addItem(ctx context.Context, v *browser.Visit, b *basket, p
 }
 
 func (s *Storefront) openCart(ctx context.Context, v *browser.Visit, b *basket, key string) error {
-	answer, err := s.carts.CreateCart(once(v.As(ctx, ""), v, key, "cart"), &orderv1.CreateCartRequest{})
+	answer, err := browser.Once(v.As(ctx, ""), v, step(key, "cart"), s.carts.CreateCart, &orderv1.CreateCartRequest{})
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request, v *brows
 		return browser.SeeOther(w, r, "/shop/cart")
 	}
 	c := typed(r, v, nil)
-	answer, err := s.orders.PlaceOrder(once(v.As(r.Context(), b.CartToken), v, c.Key, "order"), request(c, b.CartID))
+	answer, err := browser.Once(v.As(r.Context(), b.CartToken), v, step(c.Key, "order"), s.orders.PlaceOrder, request(c, b.CartID))
 	if err != nil {
 		return s.askAgain(w, r, v, b, c, err)
 	}
@@ -89,7 +89,8 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request, v *brows
 // corrected form is a new request; after any other failure the order may
 // exist, and the same key finds it.
 func (s *Storefront) askAgain(w http.ResponseWriter, r *http.Request, v *browser.Visit, b basket, c view.Checkout, problem error) error {
-	if failure := fault.From(problem); failure != nil && failure.Kind != fault.KindUnavailable && failure.Kind != fault.KindInternal {
+	if failure := fault.From(problem); failure != nil && failure.Kind != fault.KindUnavailable && failure.Kind != fault.KindInternal &&
+		!browser.UnderWay(problem) {
 		c.Key = formKey()
 	}
 	cart, err := s.cart(r.Context(), v, &b)

@@ -105,7 +105,7 @@ func (s *Storefront) payOrder(w http.ResponseWriter, r *http.Request, v *browser
 	if !s.env.Development {
 		card = "" // the billing profile's
 	}
-	answer, err := s.billing.CreatePayment(once(v.As(r.Context(), p.Token), v, r.PostForm.Get("key"), "pay"), &billingv1.CreatePaymentRequest{
+	answer, err := browser.Once(v.As(r.Context(), p.Token), v, step(r.PostForm.Get("key"), "pay"), s.billing.CreatePayment, &billingv1.CreatePaymentRequest{
 		OrderId: p.OrderID, PaymentMethod: card, ReturnUrl: s.env.PublicURL + orderPath(p.OrderID),
 	})
 	if err != nil {

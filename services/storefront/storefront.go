@@ -1,11 +1,8 @@
 package storefront
 
 import (
-	"context"
 	"embed"
 	"net/http"
-
-	"connectrpc.com/connect/v2"
 
 	"github.com/commercestack/commercestack/api/gen/commerce/auth/v1/authv1connect"
 	"github.com/commercestack/commercestack/api/gen/commerce/billing/v1/billingv1connect"
@@ -15,7 +12,6 @@ import (
 	"github.com/commercestack/commercestack/internal/browser"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/crypto"
-	"github.com/commercestack/commercestack/internal/idempotency"
 	"github.com/commercestack/commercestack/services/storefront/view"
 )
 
@@ -124,14 +120,12 @@ func (s *Storefront) again(r *http.Request, f *view.Frame, err error) int {
 	return p.Status
 }
 
-// once returns a context whose call is made once for a key, however often the form is sent.
-func once(ctx context.Context, v *browser.Visit, form, step string) context.Context {
+// step names one call of a form that makes several; a form without a key has none.
+func step(form, name string) string {
 	if form == "" {
-		return ctx
+		return ""
 	}
-	ctx, info := connect.NewClientContext(ctx)
-	info.RequestHeader().Set(idempotency.Header, v.RequestKey(form+"."+step))
-	return ctx
+	return form + "." + name
 }
 
 // formKey makes a new key for a form.

@@ -65,7 +65,7 @@ func TestGuestBuys(t *testing.T) {
 	b.shoot("shop-order-pending")
 	b.pay("pm_card_visa")
 	b.wait("#status", "Confirmed")
-	b.wait(".history", "mail")
+	b.wait(".history", "Mail sent: order confirmed")
 	b.shoot("shop-order-confirmed")
 	if cart := b.text(".cart"); strings.ContainsAny(cart, "0123456789") {
 		t.Errorf("the cart still shows %q", cart)

@@ -152,6 +152,19 @@ func (b *tab) wait(selector, want string) {
 	b.t.Fatalf("%s is %q and never contains %q", selector, text, want)
 }
 
+// waitFor waits until a condition in JavaScript holds.
+func (b *tab) waitFor(condition string) {
+	b.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for time.Now().Before(deadline) {
+		if holds, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](condition)); err == nil && holds {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.t.Fatalf("never holds: %s", condition)
+}
+
 func (b *tab) path() string {
 	b.t.Helper()
 	u, err := url.Parse(get(b, chromedp.Location()))

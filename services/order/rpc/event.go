@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -73,7 +74,7 @@ func (l listener) note(ctx context.Context, e event.Event) error {
 			return err
 		}
 		return l.service.Note(ctx, order.NoteInput{
-			EventID: e.ID, OrderID: ids[0], Type: order.StepMailSent, Key: p.MailId, Message: fmt.Sprintf("Mail %q sent", p.Template),
+			EventID: e.ID, OrderID: ids[0], Type: order.StepMailSent, Key: p.MailId, Message: "Mail sent: " + strings.ReplaceAll(p.Template, "_", " "),
 		})
 	}
 	return nil
