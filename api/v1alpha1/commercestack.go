@@ -167,17 +167,17 @@ type CommerceStackSpec struct {
 	Postgres PostgresSpec `json:"postgres,omitempty"`
 
 	// Redis is the cache and the shared counters. Nothing about money lives only there.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={mode: StatefulSet}
 	// +optional
 	Redis RedisSpec `json:"redis,omitempty"`
 
 	// ObjectStorage holds uploads and static assets.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={mode: Volume}
 	// +optional
 	ObjectStorage ObjectStorageSpec `json:"objectStorage,omitempty"`
 
 	// Events chooses the bus.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={mode: Postgres}
 	// +optional
 	Events EventsSpec `json:"events,omitempty"`
 
@@ -196,12 +196,12 @@ type CommerceStackSpec struct {
 	Rollout RolloutSpec `json:"rollout,omitempty"`
 
 	// Secrets says where secrets come from and how often they change.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={interval: "2160h", renewBefore: "168h"}
 	// +optional
 	Secrets SecretsSpec `json:"secrets,omitempty"`
 
 	// Gateway is the one way in.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={expose: ClusterIP, tls: {mode: Internal}}
 	// +optional
 	Gateway GatewaySpec `json:"gateway,omitempty"`
 

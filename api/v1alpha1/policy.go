@@ -133,7 +133,7 @@ type GatewaySpec struct {
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
 	// TLS of the public listener.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={mode: Internal}
 	// +optional
 	TLS GatewayTLSSpec `json:"tls,omitempty"`
 	// RateLimits replace policies, as name: calls/period:burst, such as read: 200/1s:400.
