@@ -52,7 +52,7 @@ compose-check: ## Check compose.yaml with docker compose config.
 ##@ Generate
 
 .PHONY: generate
-generate: generate-proto generate-openapi generate-ent generate-templ ## Generate all code and documents from their sources.
+generate: generate-proto generate-openapi generate-ent generate-templ generate-dashboards generate-chart ## Generate all code and documents from their sources.
 
 .PHONY: generate-proto
 generate-proto: ## Generate Go code from api/proto.
@@ -69,6 +69,14 @@ generate-ent: ## Generate Ent clients (COMPONENT=order for one).
 .PHONY: generate-templ
 generate-templ: ## Generate Go code from the .templ pages.
 	@hack/gen/templ.sh
+
+.PHONY: generate-dashboards
+generate-dashboards: ## Generate Grafana's dashboards.
+	@go run ./hack/dashboards
+
+.PHONY: generate-chart
+generate-chart: ## Copy the CRD, the roles' rules, alerts and dashboards into the chart.
+	@go run ./hack/chart
 
 .PHONY: check-generate
 check-generate: ## Fail when committed generated files differ from their sources.
@@ -122,6 +130,16 @@ lint-proto: ## Lint the protos and refuse breaking changes against the main bran
 .PHONY: lint-docs
 lint-docs: ## Check links and make targets that the documents name.
 	@go run ./hack/docs
+
+.PHONY: lint-chart
+lint-chart: ## Check the Helm chart and the kustomize files against each other and against an API server.
+	@hack/tool helm lint --strict charts/commercestack-operator
+	@go test -count=1 -timeout $(TEST_TIMEOUT) ./test/chart/...
+
+.PHONY: check-rules
+check-rules: ## Check the alerts and run their tests.
+	@hack/tool promtool check rules --lint=all --lint-fatal config/prometheus/rules.yaml
+	@hack/tool promtool test rules config/prometheus/tests/*_test.yaml
 
 .PHONY: bench
 bench: ## Run the benchmarks and print their ratios against a bare handler.

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 snapshot() {
-  git ls-files -z --cached --others --exclude-standard -- api ent services internal |
+  git ls-files -z --cached --others --exclude-standard -- api charts config ent services internal |
     while IFS= read -r -d '' file; do
       [[ -f $file ]] && printf '%s\0' "$file"
     done | xargs -0 -r sha256sum | sort -k2
