@@ -1,8 +1,13 @@
 package desired
 
-import "github.com/commercestack/commercestack/api/v1alpha1"
+import (
+	"slices"
+	"strings"
 
-// The keys of Secrets, which are names of files below /etc/commerce/secrets.
+	"github.com/commercestack/commercestack/api/v1alpha1"
+)
+
+// The keys of Secrets, which are names of files below SecretsFolder.
 const (
 	KeyDatabaseURL         = "database-url"
 	KeyDatabaseAdminURL    = "database-admin-url"
@@ -36,20 +41,104 @@ const (
 	PostgresCAFile = SecretsFolder + "/" + KeyPostgresCA
 )
 
-// DatabaseURLKey is the key of a component's login in the Secret of the migration Job.
+// secretFile is a variable that names the file of a secret.
+type secretFile struct{ env, key string }
+
+// DatabaseURLKey is the key of a component's login in the Secrets of the Jobs.
 func DatabaseURLKey(name v1alpha1.ComponentName) string { return KeyDatabaseURL + "-" + string(name) }
 
-// SecretKeys are the keys that the Secret of a component must have, sorted.
-func SecretKeys(in Input, name v1alpha1.ComponentName) []string { return nil }
+// databaseVariable names the file of a component's login.
+func databaseVariable(name v1alpha1.ComponentName) string {
+	return "COMMERCE_" + strings.ToUpper(string(name)) + "_DATABASE_URL_FILE"
+}
+
+var keyFiles = []secretFile{
+	{"COMMERCE_IDENTITY_KEYS_FILE", KeyIdentityKeys},
+	{"COMMERCE_ENCRYPTION_KEYS_FILE", KeyEncryptionKeys},
+}
+
+var stripeFiles = []secretFile{
+	{"STRIPE_SECRET_KEY_FILE", KeyStripeSecretKey},
+	{"STRIPE_WEBHOOK_SECRET_FILE", KeyStripeWebhookSecret},
+}
+
+// componentFiles are the secrets of a component, and of nobody else.
+func componentFiles(in Input, name v1alpha1.ComponentName) []secretFile {
+	files := append([]secretFile{{"COMMERCE_REDIS_URL_FILE", KeyRedisURL}}, keyFiles...)
+	if HasData(name) {
+		files = append(files, secretFile{databaseVariable(name), KeyDatabaseURL})
+		if in.Stack.Spec.Events.Mode == v1alpha1.EventsNATS {
+			files = append(files, secretFile{"COMMERCE_NATS_URL_FILE", KeyNATSURL})
+		}
+	}
+	given := integrations(in)
+	switch name {
+	case v1alpha1.ComponentBilling:
+		files = append(files, stripeFiles...)
+	case v1alpha1.ComponentNotification:
+		if given.SendGrid != nil {
+			files = append(files, secretFile{"SENDGRID_API_KEY_FILE", KeySendGridAPIKey})
+		}
+		if given.SMTP != nil && given.SMTP.SecretRef != nil {
+			files = append(files, secretFile{"COMMERCE_NOTIFICATION_SMTP_USERNAME_FILE", KeySMTPUsername},
+				secretFile{"COMMERCE_NOTIFICATION_SMTP_PASSWORD_FILE", KeySMTPPassword})
+		}
+	case v1alpha1.ComponentProduct:
+		if s3 := in.Stack.Spec.ObjectStorage.S3; s3 != nil && s3.SecretRef != nil {
+			files = append(files, secretFile{"AWS_SHARED_CREDENTIALS_FILE", KeyAWSCredentials})
+		}
+	case v1alpha1.ComponentAuth, v1alpha1.ComponentUser, v1alpha1.ComponentOrder, v1alpha1.ComponentAnalytics,
+		v1alpha1.ComponentAdmin, v1alpha1.ComponentStorefront, v1alpha1.ComponentGateway:
+	}
+	return files
+}
+
+func migrateFiles() []secretFile {
+	files := []secretFile{{"COMMERCE_DATABASE_ADMIN_URL_FILE", KeyDatabaseAdminURL}}
+	for _, name := range DataComponents() {
+		files = append(files, secretFile{databaseVariable(name), DatabaseURLKey(name)})
+	}
+	return files
+}
+
+func createAdminFiles() []secretFile {
+	return append([]secretFile{
+		{databaseVariable(v1alpha1.ComponentAuth), DatabaseURLKey(v1alpha1.ComponentAuth)},
+		{"COMMERCE_ADMIN_PASSWORD_FILE", KeyAdminPassword},
+	}, keyFiles...)
+}
+
+func demoFiles() []secretFile {
+	return []secretFile{{"COMMERCE_ADMIN_PASSWORD_FILE", KeyAdminPassword}}
+}
+
+func simulatorFiles() []secretFile {
+	return append([]secretFile{{"COMMERCE_DATABASE_ADMIN_URL_FILE", KeyDatabaseAdminURL}}, stripeFiles...)
+}
+
+// SecretKeys are the keys that the Secret of a component must have, sorted. It
+// may have KeyPostgresCA besides.
+func SecretKeys(in Input, name v1alpha1.ComponentName) []string {
+	return keysOf(componentFiles(in, name))
+}
 
 // MigrateSecretKeys are the keys of Secrets.Migrate, sorted.
-func MigrateSecretKeys(in Input) []string { return nil }
+func MigrateSecretKeys(_ Input) []string { return keysOf(migrateFiles()) }
 
 // CreateAdminSecretKeys are the keys of Secrets.CreateAdmin, sorted.
-func CreateAdminSecretKeys(in Input) []string { return nil }
+func CreateAdminSecretKeys(_ Input) []string { return keysOf(createAdminFiles()) }
 
 // DemoSecretKeys are the keys of Secrets.Demo, sorted.
-func DemoSecretKeys(in Input) []string { return nil }
+func DemoSecretKeys(_ Input) []string { return keysOf(demoFiles()) }
 
 // SimulatorSecretKeys are the keys of Secrets.Simulator, sorted.
-func SimulatorSecretKeys(in Input) []string { return nil }
+func SimulatorSecretKeys(_ Input) []string { return keysOf(simulatorFiles()) }
+
+func keysOf(files []secretFile) []string {
+	var keys []string
+	for _, file := range files {
+		keys = append(keys, file.key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,110 @@
+package desired
+
+import (
+	"maps"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+)
+
+// LabelReload on a Secret has CloudNativePG watch it. The certificate of a
+// Managed cluster must carry it.
+const LabelReload = "cnpg.io/reload"
+
+// labelCluster is on the pods of a Managed cluster.
+const labelCluster = "cnpg.io/cluster"
+
+const (
+	managedInstances            int64 = 3
+	managedInstancesDevelopment int64 = 1
+)
+
+// CloudNativePG returns the Cluster of mode Managed, nil in other modes. Its
+// certificate is the stack's own (S-postgres-tls), so that components trust one
+// authority in every mode, and the user postgres has the password of
+// Secrets.Postgres.
+func CloudNativePG(in Input) *unstructured.Unstructured {
+	if in.PostgresMode != v1alpha1.DataManaged {
+		return nil
+	}
+	owned := in.Stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete
+	cluster := foreign(in, "postgresql.cnpg.io/v1", "Cluster", ObjectName(in.Stack.Name, NamePostgres), NamePostgres, owned)
+	instances := managedInstances
+	if development(in) {
+		instances = managedInstancesDevelopment
+	}
+	if given := in.Stack.Spec.Postgres.Instances; given != nil {
+		instances = int64(*given)
+	}
+	certificate := TLSName(in.Stack.Name, NamePostgres)
+	spec := map[string]any{
+		"instances":             instances,
+		"enableSuperuserAccess": true,
+		"superuserSecret":       map[string]any{"name": in.Secrets.Postgres},
+		"certificates":          map[string]any{"serverCASecret": certificate, "serverTLSSecret": certificate},
+		"bootstrap": map[string]any{"initdb": map[string]any{
+			"database": Database, "owner": Database, "encoding": "UTF8", "localeCollate": "C.UTF-8", "localeCType": "C.UTF-8", "dataChecksums": true,
+		}},
+		"storage":    managedStorage(in),
+		"resources":  managedResources(in),
+		"postgresql": managedServer(in, instances),
+	}
+	// The image of a Managed cluster is made for CloudNativePG, so the one the
+	// operator was installed with is not for it.
+	if image := in.Stack.Spec.Postgres.Image; image != "" {
+		spec["imageName"] = image
+	}
+	if secrets := in.Stack.Spec.ImagePullSecrets; len(secrets) > 0 {
+		var names []any
+		for _, secret := range secrets {
+			names = append(names, map[string]any{"name": secret.Name})
+		}
+		spec["imagePullSecrets"] = names
+	}
+	cluster.Object["spec"] = spec
+	return cluster
+}
+
+func managedStorage(in Input) map[string]any {
+	size, class := storageOf(in.Stack.Spec.Postgres.Storage)
+	storage := map[string]any{"size": size.String()}
+	if class != nil {
+		storage["storageClass"] = *class
+	}
+	return storage
+}
+
+func managedResources(in Input) map[string]any {
+	n := postgresNeeds(in)
+	requests, limits := map[string]any{}, map[string]any{}
+	for name, quantity := range n.requests {
+		requests[string(name)] = quantity.String()
+	}
+	for name, quantity := range n.limits {
+		limits[string(name)] = quantity.String()
+	}
+	return map[string]any{"requests": requests, "limits": limits}
+}
+
+// managedServer configures the servers. CloudNativePG sets what the stand-alone
+// server is told about TLS by itself.
+func managedServer(in Input, instances int64) map[string]any {
+	parameters := make(map[string]any)
+	for name, value := range maps.All(tunedParameters(in)) {
+		parameters[name] = value
+	}
+	server := map[string]any{
+		"parameters": parameters,
+		"pg_hba":     []any{"hostssl all all all scram-sha-256"},
+	}
+	if instances > 1 {
+		// An order that was confirmed is on two servers. With only two, a lost one must not stop the shop.
+		durability := "required"
+		if instances == 2 {
+			durability = "preferred"
+		}
+		server["synchronous"] = map[string]any{"method": "any", "number": int64(1), "dataDurability": durability}
+	}
+	return server
+}

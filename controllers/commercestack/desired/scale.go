@@ -1,0 +1,105 @@
+package desired
+
+import (
+	"cmp"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+)
+
+const (
+	defaultMin       int32 = 2
+	defaultMax       int32 = 10
+	defaultTargetCPU int32 = 60
+	defaultSettle    int32 = 300
+)
+
+// Scale says how many pods there are. Without autoscaling Min and Max are the number.
+type Scale struct {
+	Autoscaled bool
+	Min, Max   int32
+	TargetCPU  int32
+	// Settle is how many seconds the load must have been lower before pods are taken away.
+	Settle int32
+}
+
+// APIScale says how many pods serve a component.
+func APIScale(in Input, name v1alpha1.ComponentName) Scale {
+	spec, _ := service(in, name)
+	return scaleOf(in, spec.Autoscaling, spec.Replicas)
+}
+
+// WorkerScale says how many pods work on the queues of a component; ok is false
+// when its API pods do, or when it has no queues.
+func WorkerScale(in Input, name v1alpha1.ComponentName) (scale Scale, ok bool) {
+	if !HasData(name) {
+		return Scale{}, false
+	}
+	spec, _ := service(in, name)
+	switch {
+	case spec.Workers == nil && development(in):
+		return Scale{}, false
+	case spec.Workers == nil:
+		return scaleOf(in, nil, nil), true
+	case spec.Workers.Mode == v1alpha1.WorkersShared:
+		return Scale{}, false
+	default:
+		return scaleOf(in, spec.Workers.Autoscaling, spec.Workers.Replicas), true
+	}
+}
+
+func scaleOf(in Input, autoscaling *v1alpha1.AutoscalingSpec, replicas *int32) Scale {
+	if autoscaling == nil && development(in) {
+		return Scale{Min: 1, Max: 1}
+	}
+	if autoscaling == nil {
+		autoscaling = &v1alpha1.AutoscalingSpec{}
+	}
+	if autoscaling.Mode == v1alpha1.AutoscalingOff {
+		number := defaultMin
+		if development(in) {
+			number = 1
+		}
+		if replicas != nil {
+			number = *replicas
+		}
+		return Scale{Min: number, Max: number}
+	}
+	scale := Scale{
+		Autoscaled: true, Min: cmp.Or(autoscaling.MinReplicas, defaultMin), Max: cmp.Or(autoscaling.MaxReplicas, defaultMax),
+		TargetCPU: cmp.Or(autoscaling.TargetCPUUtilization, defaultTargetCPU), Settle: defaultSettle,
+	}
+	if autoscaling.ScaleDownStabilizationSeconds != nil {
+		scale.Settle = *autoscaling.ScaleDownStabilizationSeconds
+	}
+	return scale
+}
+
+const (
+	defaultConnections            = 800
+	defaultConnectionsDevelopment = 200
+	// reservedConnections are for migrations, the simulator, backups and a person with psql.
+	reservedConnections = 40
+	// listeners of one pod wait for notifications outside its pool.
+	listeners = 1
+	// A pool of fewer connections than minPool cannot serve and listen at once;
+	// one of more than maxPool gains nothing, because a pod has few cores.
+	minPool = 2
+	maxPool = 8
+)
+
+// pool is the number of connections of each pod of a component. Every component
+// has an equal share of the server's connections, so that one that scales
+// neither takes those of another nor restarts it. fits is false when even the
+// smallest pool is too large.
+func pool(in Input, name v1alpha1.ComponentName) (size int32, fits bool) {
+	share := (maxConnections(in) - reservedConnections) / int32(len(DataComponents()))
+	pods := surged(APIScale(in, name).Max)
+	if workers, ok := WorkerScale(in, name); ok {
+		pods += surged(workers.Max)
+	}
+	size = share/max(pods, 1) - listeners
+	return min(max(size, minPool), maxPool), size >= minPool
+}
+
+// surged is how many pods exist during a rolling update.
+func surged(pods int32) int32 { return pods + (pods+3)/4 }
