@@ -36,6 +36,8 @@ func ServiceMonitors(in Input) []*unstructured.Unstructured {
 		"selector": map[string]any{"matchLabels": selector},
 		"endpoints": []any{map[string]any{
 			"port": "metrics", "path": "/metrics", "interval": "15s", "scrapeTimeout": "10s",
+			// A series' own labels stay: the gateway's component and endpoint are those of the request.
+			"honorLabels": true,
 			"relabelings": []any{
 				relabeling("app_kubernetes_io_instance", "stack"),
 				relabeling("app_kubernetes_io_component", "component"),
