@@ -52,7 +52,7 @@ compose-check: ## Check compose.yaml with docker compose config.
 ##@ Generate
 
 .PHONY: generate
-generate: generate-proto generate-openapi generate-ent generate-templ generate-dashboards generate-chart ## Generate all code and documents from their sources.
+generate: generate-proto generate-openapi generate-ent generate-templ generate-crd generate-dashboards generate-chart ## Generate all code and documents from their sources.
 
 .PHONY: generate-proto
 generate-proto: ## Generate Go code from api/proto.
@@ -69,6 +69,10 @@ generate-ent: ## Generate Ent clients (COMPONENT=order for one).
 .PHONY: generate-templ
 generate-templ: ## Generate Go code from the .templ pages.
 	@hack/gen/templ.sh
+
+.PHONY: generate-crd
+generate-crd: ## Generate the CRD, deep copies and the operator's role from markers.
+	@hack/gen/crd.sh
 
 .PHONY: generate-dashboards
 generate-dashboards: ## Generate Grafana's dashboards.

@@ -20,7 +20,7 @@ const ours = ` and on (namespace, pod, instance) commerce_build_info{SELECTOR}`
 
 func saturation() row {
 	return row{title: "Saturation", panels: []panel{
-		{title: "CPU use", description: "Of what pods request, as the autoscaler counts it. The alert is at 80 %.", unit: "percentunit", bad: .8, queries: one(`commerce:cpu_use:ratio5m{SELECTOR}`, "{{component}}")},
+		{title: "CPU use", description: "Of what pods request, as the autoscaler counts it. The alert is at 80 %.", unit: "percentunit", bad: .8, queries: one(`commerce:cpu_use:ratio5m{SELECTOR}`, "{{component}} {{role}}")},
 		{
 			title: "CPU", description: "Cores.", unit: "none",
 			queries: one(`sum by (component) (rate(process_cpu_seconds_total{SELECTOR}[$__rate_interval])`+ours+`)`, "{{component}}"),

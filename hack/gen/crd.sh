@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Generates from the Go types and markers: deep copies, the CRD and the operator's role.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+hack/tool controller-gen object crd paths=./api/v1alpha1/... output:crd:dir=config/crd
+hack/tool controller-gen rbac:roleName=commercestack-operator paths=./controllers/... output:rbac:dir=config/rbac
