@@ -119,6 +119,9 @@ func (a *Authority) Bundle() []byte {
 // ID names the signing certificate: its serial number.
 func (a *Authority) ID() string { return a.active.cert.SerialNumber.Text(16) }
 
+// Publishing says whether a next authority is trusted that does not sign yet.
+func (a *Authority) Publishing() bool { return a.next != nil }
+
 // NotBefore is when the signing certificate came into being.
 func (a *Authority) NotBefore() time.Time { return a.active.cert.NotBefore }
 

@@ -1,0 +1,59 @@
+// Command operator runs CommerceStacks in a Kubernetes cluster.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/commercestack/commercestack/controllers"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+)
+
+type flags struct {
+	PlatformImage string   `env:"OPERATOR_PLATFORM_IMAGE" help:"Repository of the platform's image, without a tag." required:""`
+	PostgresImage string   `env:"OPERATOR_POSTGRES_IMAGE" help:"Image of PostgreSQL." required:""`
+	RedisImage    string   `env:"OPERATOR_REDIS_IMAGE" help:"Image of Redis." required:""`
+	Namespaces    []string `env:"OPERATOR_NAMESPACES" help:"Namespaces to look at; none is all."`
+	MetricsListen string   `default:":8080" env:"OPERATOR_METRICS_LISTEN" help:"Address of /metrics; 0 is off."`
+	ProbeListen   string   `default:":8081" env:"OPERATOR_PROBE_LISTEN" help:"Address of /healthz and /readyz; 0 is off."`
+	LeaderElect   bool     `env:"OPERATOR_LEADER_ELECT" help:"Let one of several operators act."`
+	LeaseNS       string   `env:"OPERATOR_LEASE_NAMESPACE" help:"Namespace of the lease; empty is the pod's own." name:"lease-namespace"`
+	ClusterDomain string   `default:"cluster.local" env:"OPERATOR_CLUSTER_DOMAIN" help:"Domain of Services."`
+	Concurrency   int      `default:"4" env:"OPERATOR_CONCURRENCY" help:"How many stacks are visited at a time."`
+	LogLevel      string   `default:"info" enum:"debug,info,warn,error" env:"OPERATOR_LOG_LEVEL" help:"Lowest level that is logged."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "operator:", err)
+		os.Exit(1) //nolint:gocritic // the signal handler dies with the process
+	}
+}
+
+func run(ctx context.Context) error {
+	var f flags
+	kong.Parse(&f, kong.Name("operator"), kong.Description("Runs CommerceStacks in a Kubernetes cluster."))
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
+		return err
+	}
+	cluster, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	return controllers.Run(ctx, cluster, controllers.Config{
+		Images:     desired.Images{Platform: f.PlatformImage, Postgres: f.PostgresImage, Redis: f.RedisImage},
+		Namespaces: f.Namespaces, MetricsListen: f.MetricsListen, ProbeListen: f.ProbeListen, LeaderElect: f.LeaderElect, LeaseNamespace: f.LeaseNS,
+		ClusterDomain: f.ClusterDomain, Concurrency: f.Concurrency,
+		Logger: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+	})
+}

@@ -1,0 +1,124 @@
+package commercestack
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers/apply"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+)
+
+const (
+	// FieldManager owns every field that the operator applies.
+	FieldManager = desired.ManagedBy
+	// ReplicasManager owns the first number of pods of an autoscaled Deployment.
+	ReplicasManager = "commercestack-replicas"
+	// visitTimeout bounds one visit.
+	visitTimeout = 2 * time.Minute
+	// resync is how often a stack is visited when nothing happens; up to half of it is added.
+	resync = 10 * time.Hour
+)
+
+// Config is what a Reconciler needs.
+type Config struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// Live reads past the cache.
+	Live client.Reader
+	// Mapper knows the kinds of the cluster.
+	Mapper meta.RESTMapper
+	// Recorder takes events.
+	Recorder recorder.EventRecorder
+	// Clock is the time.
+	Clock clock.PassiveClock
+	// Images the operator was installed with.
+	Images desired.Images
+	// ClusterDomain of Services, such as cluster.local.
+	ClusterDomain string
+}
+
+// Validate finds what is missing.
+func (c Config) Validate() error {
+	switch {
+	case c.Client == nil, c.Live == nil, c.Mapper == nil, c.Recorder == nil, c.Clock == nil:
+		return fmt.Errorf("the reconciler lacks a client, a mapper, a recorder or a clock")
+	case c.Images.Platform == "" || c.Images.Postgres == "" || c.Images.Redis == "":
+		return fmt.Errorf("the images of the platform, of PostgreSQL and of Redis must be given")
+	case c.ClusterDomain == "":
+		return fmt.Errorf("the cluster's domain must be given")
+	}
+	return nil
+}
+
+// Reconciler visits stacks.
+type Reconciler struct {
+	Config
+	applier *apply.Applier
+	foreign *foreignKinds
+	phases  []phase
+}
+
+// phase is one step of a visit.
+type phase struct {
+	name string
+	run  func(*visit, context.Context) Result
+}
+
+// New returns a Reconciler.
+func New(config Config) (*Reconciler, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	return &Reconciler{
+		Config: config,
+		applier: apply.New(apply.Config{
+			Client: config.Client, Live: config.Live, FieldManager: FieldManager, InitialManager: ReplicasManager,
+		}),
+		foreign: newForeignKinds(config.Client, config.Mapper),
+		phases: []phase{
+			{"delete", (*visit).finalize}, {"pause", (*visit).pause}, {"preflight", (*visit).preflight},
+			{"certificates", (*visit).certificates}, {"secrets", (*visit).secrets}, {"data", (*visit).data},
+			{"migrate", (*visit).migrate}, {"services", (*visit).services}, {"bootstrap", (*visit).bootstrap},
+			{"policy", (*visit).policy}, {"expose", (*visit).expose}, {"observability", (*visit).observability},
+			{"prune", (*visit).prune},
+		},
+	}, nil
+}
+
+// Reconcile visits one stack.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	stack := &v1alpha1.CommerceStack{}
+	if err := r.Client.Get(ctx, request.NamespacedName, stack); err != nil {
+		forgetMetrics(request.NamespacedName)
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	v := r.begin(stack)
+	for _, phase := range r.phases {
+		started := r.Clock.Now()
+		v.outcome.Add(phase.name, phase.run(v, ctx))
+		phaseSeconds.WithLabelValues(phase.name).Observe(r.Clock.Since(started).Seconds())
+		if v.outcome.stopped {
+			break
+		}
+	}
+	if v.gone {
+		r.applier.Forget(stack.UID)
+		forgetMetrics(request.NamespacedName)
+		return ctrl.Result{}, v.outcome.Err()
+	}
+	if err := v.finish(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := v.outcome.Err(); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: v.nextVisit()}, nil
+}

@@ -1,0 +1,79 @@
+package commercestack
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+)
+
+// The kinds of others that the operator uses where the cluster has them.
+var (
+	kindServiceMonitor = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
+	kindPrometheusRule = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PrometheusRule"}
+	kindHTTPRoute      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+	kindCertificate    = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}
+	kindCluster        = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "Cluster"}
+	kindSnapshot       = schema.GroupVersionKind{Group: "snapshot.storage.k8s.io", Version: "v1", Kind: "VolumeSnapshot"}
+
+	kindDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+)
+
+// definitions are the names of the CustomResourceDefinitions of those kinds.
+var definitions = map[string]schema.GroupVersionKind{
+	"servicemonitors.monitoring.coreos.com":   kindServiceMonitor,
+	"prometheusrules.monitoring.coreos.com":   kindPrometheusRule,
+	"httproutes.gateway.networking.k8s.io":    kindHTTPRoute,
+	"certificates.cert-manager.io":            kindCertificate,
+	"clusters.postgresql.cnpg.io":             kindCluster,
+	"volumesnapshots.snapshot.storage.k8s.io": kindSnapshot,
+}
+
+// foreignKinds knows which kinds of others the cluster serves.
+type foreignKinds struct {
+	reader client.Reader
+	mapper meta.RESTMapper
+	// watch starts or ends the watch of a kind.
+	watch func(kind schema.GroupVersionKind, present bool)
+}
+
+func newForeignKinds(reader client.Reader, mapper meta.RESTMapper) *foreignKinds {
+	return &foreignKinds{reader: reader, mapper: mapper, watch: func(schema.GroupVersionKind, bool) {}}
+}
+
+// has asks the cache whether the definition is there, so that a missing kind
+// costs no request, and then the mapper whether the kind is served.
+func (f *foreignKinds) has(kind schema.GroupVersionKind) bool {
+	for name, defined := range definitions {
+		if defined != kind {
+			continue
+		}
+		definition := &metav1.PartialObjectMetadata{}
+		definition.SetGroupVersionKind(kindDefinition)
+		if f.reader.Get(context.Background(), client.ObjectKey{Name: name}, definition) != nil || definition.DeletionTimestamp != nil {
+			return false
+		}
+		_, err := f.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		return err == nil
+	}
+	return false
+}
+
+// capabilities looks at all of them, and has those watched that are there.
+func (f *foreignKinds) capabilities() desired.Capabilities {
+	present := map[schema.GroupVersionKind]bool{}
+	for _, kind := range sortedKinds() {
+		present[kind] = f.has(kind)
+		if kind != kindSnapshot {
+			f.watch(kind, present[kind])
+		}
+	}
+	return desired.Capabilities{
+		ServiceMonitor: present[kindServiceMonitor], PrometheusRule: present[kindPrometheusRule], HTTPRoute: present[kindHTTPRoute],
+		CertManager: present[kindCertificate], CloudNativePG: present[kindCluster],
+	}
+}

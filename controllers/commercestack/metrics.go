@@ -1,0 +1,66 @@
+package commercestack
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	phaseSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "commercestack_operator_phase_seconds",
+		Help:    "Time that a phase of a visit took.",
+		Buckets: []float64{.001, .005, .01, .05, .1, .25, .5, 1, 5, 30},
+	}, []string{"phase"})
+	conditionGauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "commercestack_condition",
+		Help: "Conditions of stacks: 1 for the status that holds, 0 for the others.",
+	}, []string{"namespace", "stack", "condition", "status"})
+	secretAge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "commercestack_secret_rotated_timestamp_seconds",
+		Help: "When the version of a secret or certificate in use came into use.",
+	}, []string{"namespace", "stack", "secret"})
+	secretExpiry = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "commercestack_secret_expiry_timestamp_seconds",
+		Help: "When a secret or certificate must have been replaced.",
+	}, []string{"namespace", "stack", "secret"})
+)
+
+func init() { //nolint:gochecknoinits // the registry of controller-runtime is a global that is filled this way
+	metrics.Registry.MustRegister(phaseSeconds, conditionGauge, secretAge, secretExpiry)
+}
+
+// measure shows the status as metrics.
+func (v *visit) measure() {
+	namespace, stack := v.stack.Namespace, v.stack.Name
+	for _, condition := range v.status.Conditions {
+		for _, status := range []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown} {
+			value := 0.0
+			if condition.Status == status {
+				value = 1
+			}
+			conditionGauge.WithLabelValues(namespace, stack, condition.Type, string(status)).Set(value)
+		}
+	}
+	for _, secret := range v.status.Secrets {
+		gaugeTime(secretAge.WithLabelValues(namespace, stack, secret.Name), secret.RotatedAt)
+		gaugeTime(secretExpiry.WithLabelValues(namespace, stack, secret.Name), secret.ExpiresAt)
+	}
+}
+
+func gaugeTime(gauge prometheus.Gauge, at *metav1.Time) {
+	if at != nil {
+		gauge.Set(float64(at.UnixNano()) / float64(time.Second))
+	}
+}
+
+// forgetMetrics drops the series of a stack that is gone.
+func forgetMetrics(stack types.NamespacedName) {
+	labels := prometheus.Labels{"namespace": stack.Namespace, "stack": stack.Name}
+	conditionGauge.DeletePartialMatch(labels)
+	secretAge.DeletePartialMatch(labels)
+	secretExpiry.DeletePartialMatch(labels)
+}

@@ -1,0 +1,145 @@
+package commercestack
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/commercestack/vault"
+)
+
+// vaultPart labels the vault.
+const vaultPart = "vault"
+
+// secrets keeps the vault and makes of it, and of the Secrets that the spec
+// names, one immutable Secret for each reader with only what it reads. A value
+// that changes makes a new name, so that Kubernetes' own rolling update brings it
+// to the pods.
+func (v *visit) secrets(ctx context.Context) Result {
+	if result := v.openVault(ctx); result.Err != nil || result.Stop {
+		return result
+	}
+	v.in.AdminEmail = v.vault.AdminEmail()
+	var outcome Outcome
+	publish := func(part string, keys []string) string {
+		name, err := v.publish(ctx, part, keys, corev1.SecretTypeOpaque)
+		outcome.Add(part, failed(err))
+		return name
+	}
+	for _, component := range desired.Components() {
+		v.in.Secrets.Components[component] = publish(string(component), desired.SecretKeys(v.in, component))
+	}
+	v.in.Secrets.Migrate = publish(desired.JobMigrate, desired.MigrateSecretKeys(v.in))
+	v.in.Secrets.CreateAdmin = publish(desired.JobCreateAdmin, desired.CreateAdminSecretKeys(v.in))
+	if v.stack.Spec.DemoCatalog {
+		v.in.Secrets.Demo = publish(desired.JobDemo, desired.DemoSecretKeys(v.in))
+	}
+	if desired.Simulated(v.in) {
+		v.in.Secrets.Simulator = publish(desired.NameSimulator, desired.SimulatorSecretKeys(v.in))
+	}
+	switch v.in.PostgresMode {
+	case v1alpha1.DataStatefulSet:
+		v.in.Secrets.Postgres = publish(desired.NamePostgres, []string{desired.KeyPassword})
+	case v1alpha1.DataManaged:
+		name, err := v.publish(ctx, desired.NamePostgres, []string{desired.KeyUsername, desired.KeyPassword}, corev1.SecretTypeBasicAuth)
+		outcome.Add(desired.NamePostgres, failed(err))
+		v.in.Secrets.Postgres = name
+	case v1alpha1.DataExternal:
+	}
+	if v.stack.Spec.Redis.Mode != v1alpha1.DataExternal {
+		v.in.Secrets.Redis = publish(desired.NameRedis, []string{desired.KeyRedisConfig})
+	}
+	outcome.Add("admin login", failed(v.adminLogin(ctx)))
+	if err := outcome.Err(); err != nil {
+		return Result{Err: err, Stop: true}
+	}
+	return Result{}
+}
+
+// openVault reads the vault, makes it on the first visit, and adds what a newer
+// operator wants. It has no owner: it must be there as long as the volumes are.
+func (v *visit) openVault(ctx context.Context) Result {
+	name := desired.VaultName(v.stack.Name)
+	secret, err := v.secret(ctx, name)
+	if err != nil {
+		return Result{Err: err, Stop: true}
+	}
+	data, changed := vault.Complete(secret.Data, v.wanted())
+	if changed {
+		updated := secret.DeepCopy()
+		updated.Data, updated.Type = data, corev1.SecretTypeOpaque
+		updated.Labels = merge(secret.Labels, desired.Labels(v.in, vaultPart))
+		if _, err := v.writeSecret(ctx, updated, secret.ResourceVersion == ""); err != nil {
+			return Result{Err: err, Stop: true}
+		}
+		if v.pass.Dry() && secret.ResourceVersion == "" {
+			return Result{Stop: true} // what is made from the vault has no name yet
+		}
+	}
+	v.vault = vault.Open(data)
+	return Result{}
+}
+
+func (v *visit) wanted() vault.Wanted {
+	wanted := vault.Wanted{AdminEmail: "admin@shop.example", Simulated: desired.Simulated(v.in)}
+	if host := v.stack.Spec.Gateway.Host; host != "" {
+		wanted.AdminEmail = "admin@" + host
+	}
+	for _, component := range desired.DataComponents() {
+		wanted.Components = append(wanted.Components, string(component))
+	}
+	return wanted
+}
+
+// publish makes sure of an immutable Secret with the keys and returns its name.
+func (v *visit) publish(ctx context.Context, part string, keys []string, kind corev1.SecretType) (string, error) {
+	data := map[string][]byte{}
+	for _, key := range keys {
+		value, err := v.value(key, part)
+		if err != nil {
+			return "", err
+		}
+		data[key] = value
+		if ca := v.postgresCA(); len(ca) > 0 && (strings.HasPrefix(key, desired.KeyDatabaseURL) || key == desired.KeyDatabaseAdminURL) {
+			data[desired.KeyPostgresCA] = ca
+		}
+	}
+	content := make([]string, 0, 2*len(data))
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		content = append(content, key, string(data[key]))
+	}
+	name := desired.ObjectName(v.stack.Name, part) + "-" + desired.Hash(content...)
+	labels := desired.Labels(v.in, part)
+	delete(labels, desired.LabelVersion)
+	secret := corev1ac.Secret(name, v.stack.Namespace).WithLabels(labels).WithType(kind).WithImmutable(true).WithData(data).WithOwnerReferences(v.owner())
+	if err := v.pass.Once(ctx, secret); err != nil {
+		return "", fmt.Errorf("publish the secret of %s: %w", part, hide(err))
+	}
+	return name, nil
+}
+
+// adminLogin shows people the first administrator's login.
+func (v *visit) adminLogin(ctx context.Context) error {
+	labels := desired.Labels(v.in, desired.JobCreateAdmin)
+	delete(labels, desired.LabelVersion)
+	login := corev1ac.Secret(desired.AdminLoginName(v.stack.Name), v.stack.Namespace).WithLabels(labels).WithOwnerReferences(v.owner()).
+		WithType(corev1.SecretTypeBasicAuth).WithData(map[string][]byte{
+		corev1.BasicAuthUsernameKey: []byte(v.vault.AdminEmail()), corev1.BasicAuthPasswordKey: []byte(v.vault.AdminPassword()),
+	})
+	return v.pass.Apply(ctx, login)
+}
+
+func (v *visit) owner() *metav1ac.OwnerReferenceApplyConfiguration {
+	ref := metav1.NewControllerRef(v.stack, v1alpha1.GroupVersion.WithKind("CommerceStack"))
+	return metav1ac.OwnerReference().WithAPIVersion(ref.APIVersion).WithKind(ref.Kind).WithName(ref.Name).WithUID(ref.UID).
+		WithController(true).WithBlockOwnerDeletion(true)
+}

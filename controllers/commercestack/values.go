@@ -1,0 +1,149 @@
+package commercestack
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+)
+
+// value is what stands under a key of the Secret of a part.
+func (v *visit) value(key, part string) ([]byte, error) {
+	if component, ok := strings.CutPrefix(key, desired.KeyDatabaseURL+"-"); ok {
+		return v.databaseURL(component)
+	}
+	spec := &v.stack.Spec
+	switch key {
+	case desired.KeyDatabaseURL:
+		return v.databaseURL(part)
+	case desired.KeyDatabaseAdminURL:
+		return v.databaseAdminURL()
+	case desired.KeyRedisURL:
+		return v.redisURL(), nil
+	case desired.KeyRedisConfig:
+		return []byte("requirepass " + v.vault.RedisPassword() + "\n"), nil
+	case desired.KeyIdentityKeys:
+		return v.vault.IdentityKeys(), nil
+	case desired.KeyEncryptionKeys:
+		return v.vault.EncryptionKeys(), nil
+	case desired.KeyAdminPassword:
+		return []byte(v.vault.AdminPassword()), nil
+	case desired.KeyPassword:
+		return []byte(v.vault.PostgresPassword()), nil
+	case desired.KeyUsername:
+		return []byte(postgresUser), nil
+	case desired.KeyStripeSecretKey, desired.KeyStripeWebhookSecret:
+		return v.stripe(key), nil
+	case desired.KeyNATSURL:
+		return v.referenced(externalNATS(spec), refURL), nil
+	case desired.KeyAWSCredentials:
+		return v.awsCredentials(), nil
+	case desired.KeySendGridAPIKey:
+		return v.referenced(&spec.Integrations.SendGrid.SecretRef, refAPIKey), nil
+	case desired.KeySMTPUsername:
+		return v.referenced(spec.Integrations.SMTP.SecretRef, refUsername), nil
+	case desired.KeySMTPPassword:
+		return v.referenced(spec.Integrations.SMTP.SecretRef, refPassword), nil
+	}
+	return nil, fmt.Errorf("nothing is known to write under the key %s", key)
+}
+
+// postgresUser is the superuser of a server that the stack runs.
+const postgresUser = "postgres"
+
+// referenced is a value of a Secret that the spec names, without the line break
+// that editors leave behind.
+func (v *visit) referenced(ref *v1alpha1.SecretRef, key string) []byte {
+	if ref == nil {
+		return nil
+	}
+	return []byte(strings.TrimSpace(string(v.references[ref.Name][key])))
+}
+
+func (v *visit) stripe(key string) []byte {
+	simulated := desired.Simulated(v.in)
+	switch {
+	case simulated && key == desired.KeyStripeSecretKey:
+		return []byte(v.vault.StripeKey())
+	case simulated:
+		return []byte(v.vault.StripeWebhook())
+	case key == desired.KeyStripeSecretKey:
+		return v.referenced(&v.stack.Spec.Integrations.Stripe.SecretRef, refSecretKey)
+	default:
+		return v.referenced(&v.stack.Spec.Integrations.Stripe.SecretRef, refWebhookSecret)
+	}
+}
+
+// databaseURL is the active login of a component.
+func (v *visit) databaseURL(component string) ([]byte, error) {
+	slot, password := v.vault.Login(component)
+	if password == "" {
+		return nil, fmt.Errorf("the vault has no login of %s", component)
+	}
+	return v.postgresURL(url.UserPassword("commerce_"+component+"_"+string(slot), password))
+}
+
+func (v *visit) databaseAdminURL() ([]byte, error) {
+	if v.in.PostgresMode == v1alpha1.DataExternal {
+		return v.postgresURL(nil)
+	}
+	return v.postgresURL(url.UserPassword(postgresUser, v.vault.PostgresPassword()))
+}
+
+// postgresURL is the address of the server for a login; nil is the one that an
+// External server's Secret has.
+func (v *visit) postgresURL(login *url.Userinfo) ([]byte, error) {
+	query := url.Values{}
+	address := &url.URL{
+		Scheme: "postgres", Host: net.JoinHostPort(desired.PostgresHost(v.in), fmt.Sprint(desired.PortPostgres)), Path: "/" + desired.Database,
+	}
+	mode, ca := "verify-full", desired.CAFile
+	if external := v.stack.Spec.Postgres.External; v.in.PostgresMode == v1alpha1.DataExternal {
+		parsed, err := url.Parse(string(v.referenced(&external.SecretRef, refURL)))
+		if err != nil {
+			return nil, fmt.Errorf("the address of the external PostgreSQL is not a URL") // the cause would quote the password
+		}
+		address, query, mode, ca = parsed, parsed.Query(), external.SSLMode, ""
+		if len(v.postgresCA()) > 0 {
+			ca = desired.PostgresCAFile
+		}
+	}
+	if login != nil {
+		address.User = login
+	}
+	query.Set("sslmode", mode)
+	if ca != "" {
+		query.Set("sslrootcert", ca)
+	}
+	address.RawQuery = query.Encode()
+	return []byte(address.String()), nil
+}
+
+// postgresCA is the own authority of an External server.
+func (v *visit) postgresCA() []byte {
+	if ref := externalPostgres(&v.stack.Spec); ref != nil {
+		return v.references[ref.Name][refCA]
+	}
+	return nil
+}
+
+func (v *visit) redisURL() []byte {
+	if ref := externalRedis(&v.stack.Spec); ref != nil {
+		return v.referenced(ref, refURL)
+	}
+	address := url.URL{
+		Scheme: "rediss", User: url.UserPassword("default", v.vault.RedisPassword()),
+		Host: net.JoinHostPort(desired.RedisHost(v.in), fmt.Sprint(desired.PortRedis)), Path: "/0",
+	}
+	return []byte(address.String())
+}
+
+// awsCredentials is a file that AWS' libraries read.
+func (v *visit) awsCredentials() []byte {
+	ref := v.stack.Spec.ObjectStorage.S3.SecretRef
+	return fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		v.referenced(ref, refAccessKey), v.referenced(ref, refSecretAccess))
+}

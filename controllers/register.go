@@ -1,0 +1,23 @@
+package controllers
+
+import (
+	"fmt"
+
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/commercestack/commercestack/controllers/commercestack"
+)
+
+// Register adds every controller to the manager.
+func Register(mgr ctrl.Manager, config Config, references cache.Cache) error {
+	stacks, err := commercestack.New(commercestack.Config{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper(),
+		Recorder: mgr.GetEventRecorder(Name), Clock: clock.RealClock{}, Images: config.Images, ClusterDomain: config.ClusterDomain,
+	})
+	if err != nil {
+		return fmt.Errorf("controller of CommerceStack: %w", err)
+	}
+	return stacks.SetupWithManager(mgr, commercestack.Options{Concurrency: config.Concurrency, References: references})
+}
