@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # hack/debian.sh [SET...]: installs the Debian packages that are missing on this
-# machine, and nothing else. Sets: postgres, redis, browser, bench, race
-# (default: postgres). With everything in place it prints nothing and returns in
-# milliseconds.
+# machine, and nothing else. Sets: postgres, redis, browser, bench, race,
+# cluster, builder, prometheus (default: postgres). With everything in place it
+# prints nothing and returns in milliseconds.
 #
 # The platform starts its own servers as child processes, so whatever a package
 # would start or create on its own (a PostgreSQL cluster, a Redis service) is
@@ -33,8 +33,22 @@ for set in "${@:-postgres}"; do
     browser) need chromium chromium chromium-browser google-chrome ;;
     bench) need wrk wrk ;;
     race) need gcc gcc && need libc6-dev /usr/include/stdlib.h ;;
+    # A node of hack/cluster: its containers, its network and its firewall.
+    cluster)
+      need containerd containerd
+      need runc runc /usr/sbin/runc
+      need containernetworking-plugins /usr/lib/cni/ptp
+      need nftables nft /usr/sbin/nft
+      need conntrack conntrack /usr/sbin/conntrack
+      need iproute2 ip /usr/sbin/ip
+      need util-linux nsenter
+      need ca-certificates /etc/ssl/certs/ca-certificates.crt
+      ;;
+    # Builds the Dockerfile without a daemon.
+    builder) need buildah buildah && need crun crun runc ;;
+    prometheus) need prometheus prometheus ;;
     *)
-      echo "hack/debian.sh: unknown set '$set'; known: postgres redis browser bench race" >&2
+      echo "hack/debian.sh: unknown set '$set'; known: postgres redis browser bench race cluster builder prometheus" >&2
       exit 2
       ;;
   esac
@@ -89,6 +103,10 @@ if ! apt install --no-install-recommends "${packages[@]}"; then
 fi
 
 # Installed for our child processes only: not to be started at the next boot either.
-if [[ " ${packages[*]} " == *" redis-server "* ]] && command -v systemctl >/dev/null; then
-  "${sudo[@]}" systemctl disable redis-server >/dev/null 2>&1 || true
+if command -v systemctl >/dev/null; then
+  for service in redis-server containerd prometheus; do
+    if [[ " ${packages[*]} " == *" $service "* ]]; then
+      "${sudo[@]}" systemctl disable "$service" >/dev/null 2>&1 || true
+    fi
+  done
 fi
