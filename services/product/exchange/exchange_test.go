@@ -153,6 +153,7 @@ func TestRowErrorsNameLineAndColumn(t *testing.T) {
 		"shopify grams":     {Shopify, "Handle,Title,Variant Price,Variant Grams,Variant Inventory Qty\na,A,5,heavy,1\nb,B,5,226.796185,2.0\nc,C,5,,many\nd,D,5,-1,1\ne,E,5,NaN,1\nf,F,5,1,1.5\n", 1, []string{"2 Variant Grams", "4 Variant Inventory Qty", "5 Variant Grams", "6 Variant Grams", "7 Variant Inventory Qty"}},
 		"shopify image":     {Shopify, "Handle,Title,Variant Price,Image Src\na,A,5,http://x.example/1.jpg\nb,B,5,javascript:alert(1)\n", 2, []string{"2 Image Src", "3 Image Src"}},
 		"shopify oversold":  {Shopify, "Handle,Title,Variant Price,Variant Inventory Qty\na,A,5,-3\n", 1, nil},
+		"shopify new names": {Shopify, "URL handle,Title,Price,Inventory quantity,Product image URL\na,A,x,1,\nb,B,5,many,\nc,C,5,1,javascript:alert(1)\n", 1, []string{"2 Price", "3 Inventory quantity", "4 Product image URL"}},
 		"no variant":        {Vendure, "name,sku,price\n", 0, nil},
 		"vendure orphan":    {Vendure, "name,sku,price\n,1,5\n,2,5\nA,3,5\n", 1, []string{"2 name", "3 name"}},
 		"vendure options":   {Vendure, "name,sku,price,optionGroups,optionValues\nA,1,5,size|color,S\n,2,5,,S|red\n", 1, []string{"2 optionValues"}},

@@ -34,7 +34,7 @@ func parseShopify(t *table, r *reader) {
 			}
 		}
 		current = a
-		for _, image := range r.image(row.line, "Image Src", row.get("image src", "product image url"), row.get("image alt text")) {
+		for _, image := range r.image(row.line, row.named("Image Src", "Product image URL"), row.get("image src", "product image url"), row.get("image alt text")) {
 			position, err := strconv.Atoi(row.get("image position"))
 			if err != nil {
 				position = len(a.images) + 1
@@ -108,10 +108,10 @@ func (r *reader) shopifyVariant(a *article, row row) {
 	if price == "" && sku == "" && len(v.options) == 0 && len(a.variants) > 0 {
 		return
 	}
-	r.price(&v, "Variant Price", price, r.currency)
-	v.onHand = max(0, r.signed(&v, "Variant Inventory Qty", row.get("variant inventory qty", "inventory quantity")))
-	v.grams = r.weight(&v, "Variant Grams", row.get("variant grams", "weight value (grams)"))
-	v.images = r.image(row.line, "Variant Image", row.get("variant image", "variant image url"), "")
+	r.price(&v, row.named("Variant Price", "Price"), price, r.currency)
+	v.onHand = max(0, r.signed(&v, row.named("Variant Inventory Qty", "Inventory quantity"), row.get("variant inventory qty", "inventory quantity")))
+	v.grams = r.weight(&v, row.named("Variant Grams", "Weight value (grams)"), row.get("variant grams", "weight value (grams)"))
+	v.images = r.image(row.line, row.named("Variant Image", "Variant image URL"), row.get("variant image", "variant image url"), "")
 	a.variants = append(a.variants, v)
 }
 

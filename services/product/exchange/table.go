@@ -119,6 +119,17 @@ func (r row) get(names ...string) string {
 	return ""
 }
 
+// named returns the first of a column's names that the file has, so that a
+// mistake is told in the file's own words.
+func (r row) named(names ...string) string {
+	for _, name := range names {
+		if _, ok := r.table.columns[strings.ToLower(name)]; ok {
+			return name
+		}
+	}
+	return names[0]
+}
+
 // scanner cuts text into records.
 type scanner struct {
 	text  string
