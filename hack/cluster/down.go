@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/commercestack/commercestack/hack/cluster/host"
+	"github.com/commercestack/commercestack/hack/cluster/layout"
+)
+
+// down stops the cluster and removes all that it made. Built programs, images and
+// logs stay.
+func (c *cluster) down(ctx context.Context) error {
+	if err := needRoot(); err != nil {
+		return err
+	}
+	if _, err := os.Stat(c.layout.State()); errors.Is(err, os.ErrNotExist) {
+		c.progress.line("no cluster is there")
+		return nil
+	}
+	if err := c.remove(ctx); err != nil {
+		return err
+	}
+	c.progress.line("the cluster is gone")
+	return nil
+}
+
+// remove works on whatever is there, also after a crash at any point of up.
+func (c *cluster) remove(ctx context.Context) error {
+	// The kubelet first, or it would start pods again while they are ended; and
+	// containerd last, since it takes note of their end.
+	for _, name := range slices.Backward(components) {
+		if name != "containerd" {
+			if err := c.supervisor.Stop(name, 10*time.Second); err != nil {
+				return err
+			}
+		}
+	}
+	c.progress.line("kubelet and control plane have ended")
+	if err := host.EndCgroup(ctx, layout.CgroupRoot); err != nil {
+		return err
+	}
+	sockets := c.shimSockets()
+	if err := c.endShims(); err != nil {
+		return err
+	}
+	if err := c.supervisor.Stop("containerd", 10*time.Second); err != nil {
+		return err
+	}
+	c.progress.line("pods and containerd have ended")
+	if err := host.UnmountBelow(c.layout.State()); err != nil {
+		return err
+	}
+	if err := host.NetworkDown(ctx, c.layout); err != nil {
+		return err
+	}
+	if err := host.RestoreSettings(c.layout.Run("settings")); err != nil {
+		return err
+	}
+	removeTraces(c.layout, sockets)
+	for _, path := range []string{c.layout.Kubeconfig(), c.layout.State()} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove the cluster's files: %w", err)
+		}
+	}
+	return nil
+}
+
+// endShims ends the processes that containerd keeps beside each pod. They are told
+// from others by the socket on their command line, which lies in this folder.
+func (c *cluster) endShims() error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		shims := c.shims()
+		if len(shims) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d helpers of containerd do not end", len(shims))
+		}
+		for _, pid := range shims {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+func (c *cluster) shims() []int {
+	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		data, _ := os.ReadFile(file)
+		args := strings.Split(string(data), "\x00")
+		if filepath.Base(args[0]) == "containerd-shim-runc-v2" && slices.Contains(args, c.layout.ContainerdSocket()) {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// shimSockets are the sockets that shims leave behind when they are ended by force;
+// containerd keeps each one's address beside its pod.
+func (c *cluster) shimSockets() []string {
+	files, _ := filepath.Glob(c.layout.Run("io.containerd.runtime.v2.task", "*", "*", "address"))
+	sockets := make([]string, 0, len(files))
+	for _, file := range files {
+		address, _ := os.ReadFile(file)
+		if socket, found := strings.CutPrefix(strings.TrimSpace(string(address)), "unix://"); found {
+			sockets = append(sockets, socket)
+		}
+	}
+	return sockets
+}
+
+// removeTraces removes what containerd and the kubelet write outside the folder
+// because no setting moves it, and only the cluster's own part of it.
+func removeTraces(place layout.Layout, sockets []string) {
+	for _, socket := range sockets {
+		_ = os.Remove(socket)
+	}
+	links, _ := filepath.Glob("/var/log/containers/*.log")
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, place.State()+"/") {
+			_ = os.Remove(link)
+		}
+	}
+	results, _ := filepath.Glob("/var/lib/cni/results/" + layout.CNINetwork + "-*")
+	for _, result := range results {
+		_ = os.Remove(result)
+	}
+	// Folders that hold nothing else any more; others are not empty and stay.
+	for _, dir := range []string{"/var/log/containers", "/var/lib/cni/results", "/var/lib/cni", "/run/containerd/s", "/run/containerd"} {
+		_ = os.Remove(dir)
+	}
+}

@@ -1,0 +1,83 @@
+// Command cluster runs a real single-node Kubernetes on this machine without a
+// container engine or an image registry: `cluster up`, `cluster down`,
+// `cluster images`, `cluster check`, `cluster status`.
+//
+// The programs are built from Go modules (hack/tools), containerd comes from
+// Debian, and everything the cluster writes stays in one folder of the user's
+// cache. Its node has a network namespace and control groups of its own, so that
+// other clusters and container engines of the machine are never touched and
+// removing the node removes all of its interfaces, routes and firewall rules.
+// Where a working Docker engine and kind are present, kind is used instead.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/commercestack/commercestack/hack/cluster/layout"
+)
+
+const usage = `usage: cluster [--version VERSION] up|down|images|check|status
+  up      start the cluster; returns at once when it runs
+  down    stop it and remove all that it made, except for built programs and images
+  images  build the images whose inputs changed and load them into the cluster
+  check   prove that pods, DNS, volumes, metrics and network policies work
+  status  print what runs
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
+	version := flags.String("version", "0.1.0", "tag of the commercestack image")
+	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	commands := map[string]func(context.Context) error{}
+	place, err := layout.Default()
+	if err != nil {
+		return err
+	}
+	if kindWorks(ctx) {
+		k := &kind{layout: place, version: *version, progress: newProgress(os.Stdout)}
+		commands = map[string]func(context.Context) error{"up": k.up, "down": k.down, "images": k.images, "check": k.check, "status": k.status}
+	} else {
+		c := newCluster(place, *version)
+		commands = map[string]func(context.Context) error{"up": c.up, "down": c.down, "images": c.images, "check": c.check, "status": c.status}
+	}
+	command := commands[flags.Arg(0)]
+	if command == nil || flags.NArg() != 1 {
+		known := make([]string, 0, len(commands))
+		for name := range commands {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+		return fmt.Errorf("say what to do: one of %s", strings.Join(known, ", "))
+	}
+	return command(ctx)
+}
+
+// needRoot says so in one sentence before anything fails half-way.
+func needRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("a node needs root: it makes network namespaces, mounts and control groups; " +
+			"run this as root (sudo -E make cluster-up), or install Docker and kind, which are used instead when they work")
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/commercestack/commercestack/hack/cluster/host"
+	"github.com/commercestack/commercestack/hack/cluster/layout"
+)
+
+// processors is how many cores the components may use at once; on a machine with
+// more than four they would only spread, not gain.
+func processors() string { return strconv.Itoa(min(4, runtime.NumCPU())) }
+
+func (c *cluster) containerdReady(ctx context.Context) error {
+	return host.Run(ctx, c.ctr("version")...)
+}
+
+// ctr is the command line of containerd's client for the cluster's own daemon.
+func (c *cluster) ctr(args ...string) []string {
+	return append([]string{"ctr", "--address", c.layout.ContainerdSocket(), "--namespace", "k8s.io"}, args...)
+}
+
+func (c *cluster) apiReady(ctx context.Context) error {
+	_, err := c.kubectl(ctx, "", "get", "--raw", "/readyz", "--request-timeout=5s")
+	return err
+}
+
+func (c *cluster) nodeReady(ctx context.Context) error {
+	out, err := c.kubectl(ctx, "", "get", "node", layout.NodeName, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(out) != "True" {
+		return errors.New("the node is not Ready yet")
+	}
+	return nil
+}
+
+// applyManifests applies the cluster's own objects; the namespace kube-system and
+// its default account are made by the API server a moment after its start.
+func (c *cluster) applyManifests(ctx context.Context) error {
+	for _, name := range []string{"node", "coredns", "metrics-server"} {
+		text, err := render("manifests/"+name+".yaml", newValues(c.layout))
+		if err != nil {
+			return err
+		}
+		err = c.waitFor(ctx, "kube-apiserver", func(ctx context.Context) error {
+			_, err := c.kubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "-f", "-")
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("apply %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// waitForAddons waits until DNS and metrics can be used.
+func (c *cluster) waitForAddons(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, args := range [][]string{
+		{"rollout", "status", "deployment/coredns", "-n", "kube-system", "--timeout=180s"},
+		{"rollout", "status", "deployment/metrics-server", "-n", "kube-system", "--timeout=180s"},
+		{"wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=180s"},
+	} {
+		group.Go(func() error {
+			if _, err := c.kubectl(ctx, "", args...); err != nil {
+				return fmt.Errorf("wait for the cluster's own pods: %w", err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/commercestack/commercestack/hack/cluster/layout"
+	"github.com/commercestack/commercestack/hack/cluster/pki"
+)
+
+// Users of the components; the API server knows what each of them may do.
+const (
+	userAdmin     = "admin"
+	userManager   = "kube-controller-manager"
+	userScheduler = "kube-scheduler"
+	userKubelet   = "kubelet"
+	userProxy     = "kube-proxy"
+	userAgent     = "node-agent"
+)
+
+// makeTrust writes every authority, certificate, key and kubeconfig.
+func (c *cluster) makeTrust() error {
+	issued := map[string][]pki.Request{
+		"ca": {
+			{Name: "kube-apiserver", CommonName: "kube-apiserver", Hosts: []string{
+				layout.NodeIP, layout.APIServiceIP, "127.0.0.1", "localhost", layout.NodeName,
+				"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + layout.Domain,
+			}},
+			{Name: "kube-apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client"},
+			{Name: "kubelet-server", CommonName: "system:node:" + layout.NodeName, Organizations: []string{"system:nodes"},
+				Hosts: []string{layout.NodeIP, layout.NodeName}},
+			{Name: userAdmin, CommonName: "kubernetes-admin", Organizations: []string{"system:masters"}},
+			{Name: userManager, CommonName: "system:kube-controller-manager"},
+			{Name: userScheduler, CommonName: "system:kube-scheduler"},
+			{Name: userKubelet, CommonName: "system:node:" + layout.NodeName, Organizations: []string{"system:nodes"}},
+			{Name: userProxy, CommonName: "system:kube-proxy"},
+			{Name: userAgent, CommonName: "commercestack:node-agent"},
+		},
+		"front-proxy-ca": {{Name: "front-proxy-client", CommonName: "front-proxy-client"}},
+		"etcd-ca": {
+			{Name: "etcd", CommonName: "etcd", Hosts: []string{layout.NodeIP}},
+			{Name: "etcd-client", CommonName: "kube-apiserver"},
+		},
+	}
+	for name, requests := range issued {
+		authority, err := pki.NewAuthority(c.layout.PKI(), name)
+		if err != nil {
+			return err
+		}
+		for _, request := range requests {
+			if err := authority.Issue(request); err != nil {
+				return err
+			}
+		}
+	}
+	if err := pki.WriteSigningKey(c.layout.PKI(), "sa"); err != nil {
+		return err
+	}
+	if err := c.writeKubeconfig(c.layout.Kubeconfig(), userAdmin); err != nil {
+		return err
+	}
+	for _, user := range []string{userManager, userScheduler, userKubelet, userProxy, userAgent} {
+		if err := c.writeKubeconfig(c.layout.Config(user+".kubeconfig"), user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeConfigs renders the components' configuration files.
+func (c *cluster) writeConfigs() error {
+	for name, path := range map[string][]string{
+		"containerd.toml": {"containerd.toml"},
+		"cni.conflist":    {"cni", "10-commercestack.conflist"},
+		"kubelet.yaml":    {"kubelet.yaml"},
+		"kube-proxy.yaml": {"kube-proxy.yaml"},
+	} {
+		if err := c.writeConfig(name, path...); err != nil {
+			return err
+		}
+	}
+	// Pods with dnsPolicy Default resolve nothing: there is no network outside.
+	resolver := filepath.Join(c.layout.Config(), "resolv.conf")
+	if err := os.WriteFile(resolver, []byte("nameserver "+layout.HostIP+"\n"), 0o644); err != nil {
+		return fmt.Errorf("write the node's resolver: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/commercestack/commercestack/hack/cluster/host"
+	"github.com/commercestack/commercestack/hack/cluster/layout"
+	"github.com/commercestack/commercestack/hack/cluster/process"
+	"github.com/commercestack/commercestack/hack/image/catalog"
+)
+
+// readyWithin bounds the wait for one component; a busy machine needs most of it.
+const readyWithin = 3 * time.Minute
+
+// up starts the cluster, or returns at once when it runs.
+func (c *cluster) up(ctx context.Context) error {
+	if err := needRoot(); err != nil {
+		return err
+	}
+	if c.alive() == len(components) && c.apiReady(ctx) == nil {
+		c.progress.line("the cluster runs already")
+		c.printKubeconfig()
+		return nil
+	}
+	if _, err := os.Stat(c.layout.State()); err == nil {
+		c.progress.line("an earlier cluster was not taken down: removing what is left of it")
+		if err := c.remove(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.findPrograms(ctx); err != nil {
+		return err
+	}
+	c.progress.line("programs are built")
+	if err := c.prepare(ctx); err != nil {
+		return err
+	}
+	c.progress.line("network, certificates and configuration are made")
+	if err := c.startAll(ctx); err != nil {
+		return err
+	}
+	if err := c.waitForAddons(ctx); err != nil {
+		return err
+	}
+	c.progress.line("DNS and metrics answer: the cluster is ready")
+	c.printKubeconfig()
+	return nil
+}
+
+func (c *cluster) printKubeconfig() {
+	fmt.Printf("export KUBECONFIG=%s\n", c.layout.Kubeconfig())
+}
+
+// prepare makes folders, network, control groups, certificates and configuration.
+func (c *cluster) prepare(ctx context.Context) error {
+	for _, dir := range []string{c.layout.Run(), c.layout.Config(), c.layout.Logs(), c.layout.Volumes(), c.layout.State("kubelet")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make the cluster's folders: %w", err)
+		}
+	}
+	// Logs tell about the last run only.
+	for _, name := range components {
+		if err := os.RemoveAll(c.supervisor.LogFile(name)); err != nil {
+			return fmt.Errorf("remove an old log: %w", err)
+		}
+	}
+	if err := host.SaveSettings(c.layout.Run("settings")); err != nil {
+		return err
+	}
+	if err := host.MakeCgroup(layout.CgroupRoot); err != nil {
+		return err
+	}
+	if err := host.NetworkUp(ctx, c.layout); err != nil {
+		return err
+	}
+	if err := c.makeTrust(); err != nil {
+		return err
+	}
+	return c.writeConfigs()
+}
+
+// startAll starts the components, each as soon as what it needs is there.
+func (c *cluster) startAll(ctx context.Context) error {
+	arguments := c.arguments()
+	group, ctx := errgroup.WithContext(ctx)
+	loaded := make(chan struct{})
+	group.Go(func() error {
+		if err := c.start("containerd", arguments); err != nil {
+			return err
+		}
+		if err := c.waitFor(ctx, "containerd", c.containerdReady); err != nil {
+			return err
+		}
+		c.progress.line("containerd answers")
+		// The kubelet needs one image to be Ready; its pods wait for the others.
+		if err := c.load(ctx, catalog.System()[:1]); err != nil {
+			return err
+		}
+		close(loaded)
+		return c.load(ctx, catalog.System()[1:])
+	})
+	group.Go(func() error {
+		if err := c.start("etcd", arguments); err != nil {
+			return err
+		}
+		if err := c.start("kube-apiserver", arguments); err != nil {
+			return err
+		}
+		if err := c.waitFor(ctx, "kube-apiserver", c.apiReady); err != nil {
+			return err
+		}
+		c.progress.line("the API server is ready")
+		for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy"} {
+			if err := c.start(name, arguments); err != nil {
+				return err
+			}
+		}
+		if err := c.applyManifests(ctx); err != nil {
+			return err
+		}
+		if err := c.start("node-agent", arguments); err != nil {
+			return err
+		}
+		select {
+		case <-loaded:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := c.start("kubelet", arguments); err != nil {
+			return err
+		}
+		if err := c.waitFor(ctx, "kubelet", c.nodeReady); err != nil {
+			return err
+		}
+		c.progress.line("the node is Ready")
+		return nil
+	})
+	return group.Wait()
+}
+
+func (c *cluster) start(name string, arguments map[string][]string) error {
+	return c.supervisor.Start(process.Spec{
+		Name: name,
+		Args: host.InNamespace(c.layout, arguments[name]...),
+		Env:  []string{"GOMAXPROCS=" + processors(), "GODEBUG=", "KUBECONFIG="},
+	})
+}
+
+// waitFor asks until the component is ready, it ends, or time is up.
+func (c *cluster) waitFor(ctx context.Context, name string, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		if !c.supervisor.Alive(name) {
+			return fmt.Errorf("%s ended; the end of %s:\n%s", name, c.supervisor.LogFile(name), c.logTail(name))
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready after %s: %w; its log is %s", name, readyWithin, err, c.supervisor.LogFile(name))
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (c *cluster) logTail(name string) string {
+	data, _ := os.ReadFile(c.supervisor.LogFile(name))
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
