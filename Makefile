@@ -142,8 +142,9 @@ lint-chart: ## Check the Helm chart and the kustomize files against each other a
 
 .PHONY: check-rules
 check-rules: ## Check the alerts and run their tests.
-	@hack/tool promtool check rules --lint=all --lint-fatal config/prometheus/rules.yaml
-	@hack/tool promtool test rules config/prometheus/tests/*_test.yaml
+	@hack/debian.sh prometheus
+	@promtool check rules --lint=all --lint-fatal config/prometheus/rules.yaml
+	@promtool test rules config/prometheus/tests/*_test.yaml
 
 .PHONY: bench
 bench: ## Run the benchmarks and print their ratios against a bare handler.
