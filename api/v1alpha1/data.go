@@ -203,7 +203,7 @@ type MigrationsSpec struct {
 	// Timeout of the migrations. Afterwards the Job has failed.
 	// +kubebuilder:default="15m"
 	// +optional
-	Timeout metav1.Duration `json:"timeout,omitempty"`
+	Timeout metav1.Duration `json:"timeout,omitzero"`
 	// RequireBackup holds migrations until a backup younger than an hour exists.
 	// +kubebuilder:default=false
 	// +optional
@@ -226,7 +226,7 @@ type BackupSpec struct {
 	// Retention of backups. Default: 720h.
 	// +kubebuilder:default="720h"
 	// +optional
-	Retention metav1.Duration `json:"retention,omitempty"`
+	Retention metav1.Duration `json:"retention,omitzero"`
 	// Destination is where backups go; empty is the stack's object storage.
 	// +optional
 	Destination *S3Spec `json:"destination,omitempty"`

@@ -77,11 +77,11 @@ type SecretsSpec struct {
 	// Interval at which each secret is replaced. Default: 90 days.
 	// +kubebuilder:default="2160h"
 	// +optional
-	Interval metav1.Duration `json:"interval,omitempty"`
+	Interval metav1.Duration `json:"interval,omitzero"`
 	// RenewBefore is how long before its end a certificate is replaced.
 	// +kubebuilder:default="168h"
 	// +optional
-	RenewBefore metav1.Duration `json:"renewBefore,omitempty"`
+	RenewBefore metav1.Duration `json:"renewBefore,omitzero"`
 	// JWT says how access tokens are signed.
 	// +kubebuilder:default={}
 	// +optional
@@ -98,7 +98,7 @@ type JWTSpec struct {
 	// PublishLead is how long a key is published before it signs.
 	// +kubebuilder:default="1h"
 	// +optional
-	PublishLead metav1.Duration `json:"publishLead,omitempty"`
+	PublishLead metav1.Duration `json:"publishLead,omitzero"`
 }
 
 // GatewaySpec is the one way in.

@@ -29,7 +29,7 @@ type RolloutSpec struct {
 	// ProgressDeadline is how long a wave may take to become available.
 	// +kubebuilder:default="10m"
 	// +optional
-	ProgressDeadline metav1.Duration `json:"progressDeadline,omitempty"`
+	ProgressDeadline metav1.Duration `json:"progressDeadline,omitzero"`
 	// OnFailure says what a failed rollout does.
 	// +kubebuilder:validation:Enum=Rollback;Pause
 	// +kubebuilder:default=Rollback
@@ -102,7 +102,7 @@ type AnalysisSpec struct {
 	// Interval between measurements.
 	// +kubebuilder:default="30s"
 	// +optional
-	Interval metav1.Duration `json:"interval,omitempty"`
+	Interval metav1.Duration `json:"interval,omitzero"`
 	// Count of measurements in a step.
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:Minimum=1

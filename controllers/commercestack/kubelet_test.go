@@ -1,0 +1,87 @@
+package commercestack_test
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// playCluster does what the controllers of Deployments, StatefulSets and Jobs and
+// the kubelet do, for the whole namespace, and says whether there was anything to do.
+func (w *world) playCluster(t *testing.T) bool {
+	t.Helper()
+	busy := false
+	deployments := &appsv1.DeploymentList{}
+	w.list(t, deployments)
+	for i := range deployments.Items {
+		d := &deployments.Items[i]
+		n := ptr.Deref(d.Spec.Replicas, 1)
+		busy = w.putStatus(t, d, func() any { return d.Status }, func() {
+			d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n}
+		}) || busy
+	}
+	sets := &appsv1.StatefulSetList{}
+	w.list(t, sets)
+	for i := range sets.Items {
+		s := &sets.Items[i]
+		n := ptr.Deref(s.Spec.Replicas, 1)
+		busy = w.putStatus(t, s, func() any { return s.Status }, func() {
+			s.Status = appsv1.StatefulSetStatus{ObservedGeneration: s.Generation, Replicas: n, ReadyReplicas: n, AvailableReplicas: n}
+		}) || busy
+	}
+	jobs := &batchv1.JobList{}
+	w.list(t, jobs)
+	for i := range jobs.Items {
+		if j := &jobs.Items[i]; len(j.Status.Conditions) == 0 {
+			w.endJob(t, j, batchv1.JobComplete)
+			busy = true
+		}
+	}
+	return busy
+}
+
+func (w *world) list(t *testing.T, list client.ObjectList) {
+	t.Helper()
+	if err := w.List(t.Context(), list, client.InNamespace(w.namespace)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// putStatus stores a status if it changed.
+func (w *world) putStatus(t *testing.T, object client.Object, status func() any, set func()) bool {
+	t.Helper()
+	before := status()
+	set()
+	if equality.Semantic.DeepEqual(before, status()) {
+		return false
+	}
+	if err := w.Status().Update(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// endJob ends a Job as its controller does.
+func (w *world) endJob(t *testing.T, job *batchv1.Job, end batchv1.JobConditionType) {
+	t.Helper()
+	now := metav1.Now()
+	before := batchv1.JobSuccessCriteriaMet
+	if end == batchv1.JobFailed {
+		before = batchv1.JobFailureTarget
+	} else {
+		job.Status.CompletionTime, job.Status.Succeeded = &now, 1
+	}
+	job.Status.StartTime = &now
+	for _, kind := range []batchv1.JobConditionType{before, end} {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now, Reason: "Test"})
+	}
+	if err := w.Status().Update(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+}

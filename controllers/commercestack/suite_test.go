@@ -1,0 +1,249 @@
+package commercestack_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers"
+	"github.com/commercestack/commercestack/controllers/commercestack"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+)
+
+// cluster is the API server that all tests of this package share; each test has
+// namespaces of its own.
+var cluster *rest.Config
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
+	environment := &envtest.Environment{
+		CRDDirectoryPaths: []string{filepath.Join("..", "..", "config", "crd")}, ErrorIfCRDPathMissing: true,
+		ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+	}
+	config, err := environment.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start kube-apiserver and etcd:", err)
+		os.Exit(1)
+	}
+	config.QPS, config.Burst = -1, 0
+	cluster = config
+	code := m.Run()
+	if err := environment.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop kube-apiserver and etcd:", err)
+	}
+	os.Exit(code)
+}
+
+var testImages = desired.Images{Platform: "example.com/commerce", Postgres: "example.com/postgres:17", Redis: "example.com/redis:7"}
+
+// world is one namespace with a reconciler that reads live, so that a test takes
+// visits one by one.
+type world struct {
+	client.Client
+	namespace  string
+	mapper     meta.RESTMapper
+	events     *events.FakeRecorder
+	clock      clock.PassiveClock
+	funcs      interceptor.Funcs
+	reconciler *commercestack.Reconciler
+}
+
+type option func(*world)
+
+func withClock(c clock.PassiveClock) option { return func(w *world) { w.clock = c } }
+
+func withInterceptor(funcs interceptor.Funcs) option { return func(w *world) { w.funcs = funcs } }
+
+func newWorld(t *testing.T, options ...option) *world {
+	t.Helper()
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	http, err := rest.HTTPClientFor(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapper, err := apiutil.NewDynamicRESTMapper(cluster, http)
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, err := client.NewWithWatch(cluster, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Client: direct, mapper: mapper, events: events.NewFakeRecorder(10_000), clock: clock.RealClock{}}
+	for _, option := range options {
+		option(w)
+	}
+	w.namespace = newNamespace(t, direct)
+	w.restart(t)
+	return w
+}
+
+// restart forgets all that the reconciler remembered, as a new process does.
+func (w *world) restart(t *testing.T) {
+	t.Helper()
+	direct, ok := w.Client.(client.WithWatch)
+	if !ok {
+		t.Fatal("the client cannot watch")
+	}
+	reconciler, err := commercestack.New(commercestack.Config{
+		Client: interceptor.NewClient(direct, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
+		Images: testImages, ClusterDomain: "cluster.local",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.reconciler = reconciler
+}
+
+func newNamespace(t *testing.T, c client.Client) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	if err := c.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// recorder makes a fake recorder of the kind that the manager gives.
+type recorder struct{ *events.FakeRecorder }
+
+// development is the smallest stack.
+func (w *world) development() *v1alpha1.CommerceStack {
+	return &v1alpha1.CommerceStack{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop"},
+		Spec:       v1alpha1.CommerceStackSpec{Version: "1.0.0", Environment: v1alpha1.EnvironmentDevelopment},
+	}
+}
+
+// production is a stack with everything that Production asks for, and the Secrets it names.
+func (w *world) production(t *testing.T) *v1alpha1.CommerceStack {
+	t.Helper()
+	w.createSecret(t, "stripe", map[string]string{"secretKey": "sk_live_1", "webhookSecret": "whsec_1"})
+	w.createSecret(t, "sendgrid", map[string]string{"apiKey": "SG.1"})
+	stack := w.development()
+	stack.Spec.Environment = v1alpha1.EnvironmentProduction
+	stack.Spec.Rollout.Approval = v1alpha1.ApprovalBeforeStart
+	stack.Spec.Integrations = &v1alpha1.IntegrationsSpec{
+		Stripe: &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: "stripe"}}, SendGrid: &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: "sendgrid"}},
+	}
+	return stack
+}
+
+func (w *world) createSecret(t *testing.T, name string, values map[string]string) {
+	t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, StringData: values}
+	if err := w.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) create(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.CommerceStack {
+	t.Helper()
+	if err := w.Create(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+// visit takes one visit.
+func (w *world) visit(ctx context.Context, stack *v1alpha1.CommerceStack) (ctrl.Result, error) {
+	return w.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(stack)})
+}
+
+// settle takes visits until nothing is asked for soon, and reads the stack.
+func (w *world) settle(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.CommerceStack {
+	t.Helper()
+	for range 20 {
+		result, err := w.visit(t.Context(), stack)
+		if err != nil {
+			t.Fatalf("visit: %v", err)
+		}
+		if result.RequeueAfter == 0 || result.RequeueAfter > time.Minute {
+			return w.read(t, stack)
+		}
+	}
+	t.Fatal("the stack asks for one visit after the other")
+	return nil
+}
+
+func (w *world) read(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.CommerceStack {
+	t.Helper()
+	found := &v1alpha1.CommerceStack{}
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(stack), found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// install brings a stack from nothing to Ready, playing the cluster's controllers.
+func (w *world) install(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.CommerceStack {
+	t.Helper()
+	w.create(t, stack)
+	return w.ready(t, stack)
+}
+
+func (w *world) ready(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.CommerceStack {
+	t.Helper()
+	for range 12 {
+		stack = w.settle(t, stack)
+		if !w.playCluster(t) && isTrue(stack, v1alpha1.ConditionReady) && !isTrue(stack, v1alpha1.ConditionReconciling) {
+			return stack
+		}
+	}
+	t.Fatalf("not Ready: %s", describe(stack))
+	return nil
+}
+
+// change updates the spec of a stack.
+func (w *world) change(t *testing.T, stack *v1alpha1.CommerceStack, change func(*v1alpha1.CommerceStack)) *v1alpha1.CommerceStack {
+	t.Helper()
+	stack = w.read(t, stack)
+	change(stack)
+	if err := w.Update(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+func isTrue(stack *v1alpha1.CommerceStack, condition string) bool {
+	return meta.IsStatusConditionTrue(stack.Status.Conditions, condition)
+}
+
+func condition(t *testing.T, stack *v1alpha1.CommerceStack, name string) metav1.Condition {
+	t.Helper()
+	found := meta.FindStatusCondition(stack.Status.Conditions, name)
+	if found == nil {
+		t.Fatalf("no condition %s: %s", name, describe(stack))
+	}
+	return *found
+}
+
+func describe(stack *v1alpha1.CommerceStack) string {
+	var out strings.Builder
+	for _, c := range stack.Status.Conditions {
+		fmt.Fprintf(&out, "\n  %s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message)
+	}
+	return out.String()
+}
