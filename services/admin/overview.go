@@ -62,8 +62,8 @@ func (d *Dashboard) askAnalytics(ctx context.Context, o *view.Overview) error {
 			o.Today = append(o.Today, row)
 		}
 	}
-	o.Days = answer.Days
-	slices.Reverse(o.Days)
+	slices.Reverse(answer.Days)
+	o.Days = view.Days(answer.Days)
 	return nil
 }
 

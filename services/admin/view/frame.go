@@ -49,8 +49,8 @@ var sections = []section{
 type Overview struct {
 	// Today holds a row for each currency; it is empty before the first event of the day.
 	Today []*analyticsv1.DailyMetrics
-	// Days are the rows of the last days, newest first.
-	Days []*analyticsv1.DailyMetrics
+	// Days are the last days, newest first.
+	Days []Day
 	// Dead are mails that were given up.
 	Dead []*notificationv1.Mail
 	// More is true when there are more dead mails than shown.
@@ -71,16 +71,13 @@ func (o Overview) total(of func(*analyticsv1.DailyMetrics) int64) string {
 
 // revenue lists today's revenue by currency.
 func (o Overview) revenue() string {
-	var sums []string
+	var revenue []string
 	for _, row := range o.Today {
 		if row.CurrencyCode != "" {
-			sums = append(sums, minor(row.CurrencyCode, row.RevenueMinor-row.RefundedMinor))
+			revenue = append(revenue, minor(row.CurrencyCode, row.RevenueMinor-row.RefundedMinor))
 		}
 	}
-	if len(sums) == 0 {
-		return "–"
-	}
-	return strings.Join(sums, " + ")
+	return sums(revenue)
 }
 
 func (o Overview) dead() string {
