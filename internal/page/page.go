@@ -20,7 +20,7 @@ import (
 
 const (
 	// Field is the request's field that faults name.
-	Field = "page_token"
+	Field = "pageToken"
 	// MaxLength bounds a token, in bytes. Sort keys are short: names, times and numbers.
 	MaxLength = 2048
 
@@ -68,7 +68,7 @@ func Encode(position any, filterHash string) string {
 }
 
 // Decode reads a token that Encode made with the same filter hash into position, a pointer. Anything else is an
-// INVALID_INPUT fault on page_token; position may be written to in part then. An empty token means the first page:
+// INVALID_INPUT fault on pageToken; position may be written to in part then. An empty token means the first page:
 // callers ask for that before.
 func Decode(text string, position any, filterHash string) error {
 	if len(text) > MaxLength {

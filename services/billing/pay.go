@@ -100,7 +100,7 @@ func (s *Service) prepare(ctx context.Context, in PayRequest) (Payment, error) {
 	if p.PaymentMethod != "" {
 		return p, nil
 	}
-	missing := fault.Invalid("payment_method", "must be given, there is no default payment method")
+	missing := fault.Invalid("paymentMethod", "must be given, there is no default payment method")
 	if p.UserID == uuid.Nil {
 		return Payment{}, missing
 	}

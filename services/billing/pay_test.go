@@ -97,8 +97,8 @@ func TestPayRefuses(t *testing.T) {
 	}{
 		"nobody":             {request(billing.Owner{}, orderID, "pm_card_visa"), "log in"},
 		"somebody else":      {request(user(), orderID, "pm_card_visa"), "not found"},
-		"no method":          {request(owner, orderID, ""), "payment_method"},
-		"guest, no method":   {request(billing.Owner{GuestTokenHash: "abc"}, orderID, ""), "payment_method"},
+		"no method":          {request(owner, orderID, ""), "paymentMethod"},
+		"guest, no method":   {request(billing.Owner{GuestTokenHash: "abc"}, orderID, ""), "paymentMethod"},
 		"an unknown order":   {request(owner, uuid.New(), "pm_card_visa"), "not found"},
 		"everyone is no one": {request(billing.Owner{Everyone: true}, orderID, "pm_card_visa"), "log in"},
 	} {

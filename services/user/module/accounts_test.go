@@ -84,7 +84,7 @@ func (a *accounts) ListAccounts(_ context.Context, req *authv1.ListAccountsReque
 	if token := req.GetPageToken(); token != "" {
 		var err error
 		if from, err = strconv.Atoi(token); err != nil {
-			return nil, fault.Invalid("page_token", "is not a token of this list")
+			return nil, fault.Invalid("pageToken", "is not a token of this list")
 		}
 	}
 	size := int(req.GetPageSize())
