@@ -48,7 +48,7 @@ func (c *cluster) remove(ctx context.Context) error {
 	if err := host.EndCgroup(ctx, layout.CgroupRoot); err != nil {
 		return err
 	}
-	sockets := c.shimSockets()
+	sockets := host.ShimSockets(c.layout.Run("containerd"))
 	if err := c.endShims(); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (c *cluster) remove(ctx context.Context) error {
 	if err := host.RestoreSettings(c.layout.Run("settings")); err != nil {
 		return err
 	}
-	removeTraces(c.layout, sockets)
+	host.RemoveTraces(c.layout, sockets)
 	for _, path := range []string{c.layout.Kubeconfig(), c.layout.State()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove the cluster's files: %w", err)
@@ -104,40 +104,4 @@ func (c *cluster) shims() []int {
 		}
 	}
 	return pids
-}
-
-// shimSockets are the sockets that shims leave behind when they are ended by force;
-// containerd keeps each one's address beside its pod.
-func (c *cluster) shimSockets() []string {
-	files, _ := filepath.Glob(c.layout.Run("io.containerd.runtime.v2.task", "*", "*", "address"))
-	sockets := make([]string, 0, len(files))
-	for _, file := range files {
-		address, _ := os.ReadFile(file)
-		if socket, found := strings.CutPrefix(strings.TrimSpace(string(address)), "unix://"); found {
-			sockets = append(sockets, socket)
-		}
-	}
-	return sockets
-}
-
-// removeTraces removes what containerd and the kubelet write outside the folder
-// because no setting moves it, and only the cluster's own part of it.
-func removeTraces(place layout.Layout, sockets []string) {
-	for _, socket := range sockets {
-		_ = os.Remove(socket)
-	}
-	links, _ := filepath.Glob("/var/log/containers/*.log")
-	for _, link := range links {
-		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, place.State()+"/") {
-			_ = os.Remove(link)
-		}
-	}
-	results, _ := filepath.Glob("/var/lib/cni/results/" + layout.CNINetwork + "-*")
-	for _, result := range results {
-		_ = os.Remove(result)
-	}
-	// Folders that hold nothing else any more; others are not empty and stay.
-	for _, dir := range []string{"/var/log/containers", "/var/lib/cni/results", "/var/lib/cni", "/run/containerd/s", "/run/containerd"} {
-		_ = os.Remove(dir)
-	}
 }

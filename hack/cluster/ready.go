@@ -45,8 +45,8 @@ func (c *cluster) nodeReady(ctx context.Context) error {
 
 // applyManifests applies the cluster's own objects; the namespace kube-system and
 // its default account are made by the API server a moment after its start.
-func (c *cluster) applyManifests(ctx context.Context) error {
-	for _, name := range []string{"node", "coredns", "metrics-server"} {
+func (c *cluster) applyManifests(ctx context.Context, names ...string) error {
+	for _, name := range names {
 		text, err := render("manifests/"+name+".yaml", newValues(c.layout))
 		if err != nil {
 			return err

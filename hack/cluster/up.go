@@ -34,6 +34,9 @@ func (c *cluster) up(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := host.RefuseSecondKubelet(ctx); err != nil {
+		return err
+	}
 	if err := c.findPrograms(ctx); err != nil {
 		return err
 	}
@@ -89,7 +92,7 @@ func (c *cluster) prepare(ctx context.Context) error {
 func (c *cluster) startAll(ctx context.Context) error {
 	arguments := c.arguments()
 	group, ctx := errgroup.WithContext(ctx)
-	loaded := make(chan struct{})
+	pause, api := make(chan struct{}), make(chan struct{})
 	group.Go(func() error {
 		if err := c.start("containerd", arguments); err != nil {
 			return err
@@ -98,39 +101,27 @@ func (c *cluster) startAll(ctx context.Context) error {
 			return err
 		}
 		c.progress.line("containerd answers")
-		// The kubelet needs one image to be Ready; its pods wait for the others.
+		// The kubelet needs one image to be Ready.
 		if err := c.load(ctx, catalog.System()[:1]); err != nil {
 			return err
 		}
-		close(loaded)
-		return c.load(ctx, catalog.System()[1:])
+		close(pause)
+		if err := c.load(ctx, catalog.System()[1:]); err != nil {
+			return err
+		}
+		// A pod that came before its image would wait for the kubelet's next try.
+		if err := await(ctx, api); err != nil {
+			return err
+		}
+		return c.applyManifests(ctx, "coredns", "metrics-server")
 	})
 	group.Go(func() error {
-		if err := c.start("etcd", arguments); err != nil {
+		if err := c.startControlPlane(ctx, arguments); err != nil {
 			return err
 		}
-		if err := c.start("kube-apiserver", arguments); err != nil {
+		close(api)
+		if err := await(ctx, pause); err != nil {
 			return err
-		}
-		if err := c.waitFor(ctx, "kube-apiserver", c.apiReady); err != nil {
-			return err
-		}
-		c.progress.line("the API server is ready")
-		for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy"} {
-			if err := c.start(name, arguments); err != nil {
-				return err
-			}
-		}
-		if err := c.applyManifests(ctx); err != nil {
-			return err
-		}
-		if err := c.start("node-agent", arguments); err != nil {
-			return err
-		}
-		select {
-		case <-loaded:
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 		if err := c.start("kubelet", arguments); err != nil {
 			return err
@@ -142,6 +133,38 @@ func (c *cluster) startAll(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// startControlPlane starts what needs no containers.
+func (c *cluster) startControlPlane(ctx context.Context, arguments map[string][]string) error {
+	for _, name := range []string{"etcd", "kube-apiserver"} {
+		if err := c.start(name, arguments); err != nil {
+			return err
+		}
+	}
+	if err := c.waitFor(ctx, "kube-apiserver", c.apiReady); err != nil {
+		return err
+	}
+	c.progress.line("the API server is ready")
+	for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kube-proxy"} {
+		if err := c.start(name, arguments); err != nil {
+			return err
+		}
+	}
+	// The agent's rights come with the manifest.
+	if err := c.applyManifests(ctx, "node"); err != nil {
+		return err
+	}
+	return c.start("node-agent", arguments)
+}
+
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (c *cluster) start(name string, arguments map[string][]string) error {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,5 +65,36 @@ func TestRunSaysWhatFailed(t *testing.T) {
 	err := Run(t.Context(), "sh", "-c", "echo no such link >&2; exit 3")
 	if err == nil || !strings.Contains(err.Error(), "no such link") || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+func TestShimSockets(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	task := filepath.Join(state, "io.containerd.runtime.v2.task", "k8s.io", "one")
+	if err := os.MkdirAll(task, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(task, "address"), []byte("unix:///run/containerd/s/abc"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := ShimSockets(state); !slices.Equal(got, []string{"/run/containerd/s/abc"}) {
+		t.Errorf("sockets = %q", got)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "s")
+	if answers(t.Context(), socket) {
+		t.Error("an absent socket answers")
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if !answers(t.Context(), socket) {
+		t.Error("a socket that is listened to does not answer")
 	}
 }
