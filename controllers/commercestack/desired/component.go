@@ -150,8 +150,7 @@ func (g group) pod() *corev1ac.PodSpecApplyConfiguration {
 	}
 	if g.name == v1alpha1.ComponentProduct && volumeUsed(in) {
 		container = container.WithVolumeMounts(mount("objects", objectsFolder, false))
-		pod = pod.WithVolumes(corev1ac.Volume().WithName("objects").WithPersistentVolumeClaim(
-			corev1ac.PersistentVolumeClaimVolumeSource().WithClaimName(ObjectName(stack, DataPart))))
+		pod = pod.WithVolumes(claimVolume("objects", ObjectName(stack, DataPart)))
 	}
 	return withSpread(pod.WithContainers(container), g.selector())
 }

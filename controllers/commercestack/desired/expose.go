@@ -27,7 +27,9 @@ const backendProtocol = "nginx.ingress.kubernetes.io/backend-protocol"
 const partGateway = string(v1alpha1.ComponentGateway)
 
 // PublicCertificateName is the name of the Secret in which cert-manager keeps the public certificate.
-func PublicCertificateName(stack string) string { return ObjectName(stack, partGateway) + "-public-tls" }
+func PublicCertificateName(stack string) string {
+	return ObjectName(stack, partGateway) + "-public-tls"
+}
 
 // Expose returns what makes the gateway reachable from outside the cluster.
 func Expose(in Input) Exposure {

@@ -85,4 +85,3 @@ func (t task) job(in Input) *batchv1ac.JobApplyConfiguration {
 		WithBackoffLimit(jobTries).WithActiveDeadlineSeconds(t.deadline).
 		WithTemplate(corev1ac.PodTemplateSpec().WithLabels(podLabels(in, NameJob)).WithLabels(labels).WithSpec(pod)))
 }
-

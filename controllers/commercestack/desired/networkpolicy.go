@@ -26,8 +26,10 @@ func NetworkPolicies(in Input) []*networkingv1ac.NetworkPolicyApplyConfiguration
 		policies = append(policies, componentPolicy(in, name))
 	}
 	policies = append(policies, postgresPolicy(in), redisPolicy(in), simulatorPolicy(in),
-		jobPolicy(in, JobMigrate, toPostgres(in)), jobPolicy(in, JobCreateAdmin, toPostgres(in)),
-		jobPolicy(in, JobDemo, edgeTo(peer(in, partGateway), PortRPC)))
+		jobPolicy(in, JobMigrate, toPostgres(in)), jobPolicy(in, JobCreateAdmin, toPostgres(in)))
+	if in.Stack.Spec.DemoCatalog {
+		policies = append(policies, jobPolicy(in, JobDemo, edgeTo(peer(in, partGateway), PortRPC)))
+	}
 	var present []*networkingv1ac.NetworkPolicyApplyConfiguration
 	for _, policy := range policies {
 		if policy != nil {

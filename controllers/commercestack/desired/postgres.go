@@ -32,25 +32,26 @@ hostssl   all       all   0.0.0.0/0  scram-sha-256
 hostssl   all       all   ::/0       scram-sha-256
 `
 
-// Scripts of the pod. The server's process is found by its pid file, since all
-// containers share the pod's processes.
+// Scripts of the pod. The server is the container's first process.
 const (
+	// startServer runs the image's own entrypoint, with somebody beside it who has
+	// the server read its certificate again when it was replaced.
+	startServer = `watch() {
+  seen=$(cksum ` + TLSFolder + `/tls.crt)
+  while sleep 10; do
+    now=$(cksum ` + TLSFolder + `/tls.crt)
+    [ "$now" = "$seen" ] || { seen=$now; kill -HUP 1; }
+  done
+}
+watch &
+exec docker-entrypoint.sh "$@"`
 	// stopFast ends the server without waiting for its clients to leave.
-	stopFast = `kill -INT "$(head -n 1 "$PGDATA/postmaster.pid")"`
+	stopFast = "kill -INT 1"
 	// readyProbe goes over TCP: while the image sets itself up, only its socket answers.
 	readyProbe = "pg_isready --quiet --host=127.0.0.1 --port=5432 --username=postgres --dbname=" + Database
 	// liveProbe accepts a server that refuses connections: it starts, stops or
 	// recovers, and to kill it then would begin the recovery anew.
 	liveProbe = readyProbe + `; test $? -le 1`
-	// watchCertificate has the server read its certificate again when it was replaced.
-	watchCertificate = `seen=$(cksum ` + TLSFolder + `/tls.crt)
-while sleep 10; do
-  now=$(cksum ` + TLSFolder + `/tls.crt)
-  if [ "$now" != "$seen" ] && kill -HUP "$(head -n 1 "$PGDATA/postmaster.pid")"; then
-    seen=$now
-    echo "the certificate was replaced; the server reads it again"
-  fi
-done`
 )
 
 // Postgres returns the server that the operator runs itself; ok is false in other modes.
@@ -68,6 +69,7 @@ func Postgres(in Input) (server Server, ok bool) {
 	return Server{
 		ServiceAccount: serviceAccount(in, NamePostgres),
 		ConfigMap:      config,
+		Claim:          postgresClaim(in),
 		Service:        serverService(in, NamePostgres, "postgresql", PortPostgres),
 		StatefulSet:    postgresStatefulSet(in, name, *config.GetName()),
 		PDB:            disruption(in, NamePostgres, name, Selector(in.Stack.Name, NamePostgres), unavailable),
@@ -83,40 +85,28 @@ func postgresConfigMap(in Input) *corev1ac.ConfigMapApplyConfiguration {
 func postgresStatefulSet(in Input, name, config string) *appsv1ac.StatefulSetApplyConfiguration {
 	n := postgresNeeds(in)
 	labels := podLabels(in, NamePostgres)
-	pod := basePod(in, name, serverID).WithTerminationGracePeriodSeconds(postgresGrace).WithShareProcessNamespace(true).
-		WithContainers(postgresContainer(in, n), certificateContainer(in)).
+	pod := basePod(in, name, serverID).WithTerminationGracePeriodSeconds(postgresGrace).WithContainers(postgresContainer(in, n)).
 		WithVolumes(
-			emptyVolume("tmp"), emptyVolume("sockets"),
+			emptyVolume("tmp"), emptyVolume("sockets"), claimVolume("data", PostgresClaimName(in.Stack.Name)),
 			corev1ac.Volume().WithName("shm").WithEmptyDir(corev1ac.EmptyDirVolumeSource().WithMedium(corev1.StorageMediumMemory).
 				WithSizeLimit(*resource.NewQuantity(n.memory()/4, resource.BinarySI))),
 			secretVolume("secrets", in.Secrets.Postgres, KeyPassword),
 			secretVolume("tls", TLSName(in.Stack.Name, NamePostgres)),
 			corev1ac.Volume().WithName("config").WithConfigMap(corev1ac.ConfigMapVolumeSource().WithName(config)),
 		)
-	whenDeleted := appsv1.RetainPersistentVolumeClaimRetentionPolicyType
-	if in.Stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
-		whenDeleted = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
-	}
 	return own(in, NamePostgres, appsv1ac.StatefulSet(name, in.Stack.Namespace)).WithSpec(appsv1ac.StatefulSetSpec().
 		WithReplicas(1).WithServiceName(name).WithSelector(selectorOf(Selector(in.Stack.Name, NamePostgres))).
 		WithUpdateStrategy(appsv1ac.StatefulSetUpdateStrategy().WithType(appsv1.RollingUpdateStatefulSetStrategyType)).
-		WithPersistentVolumeClaimRetentionPolicy(appsv1ac.StatefulSetPersistentVolumeClaimRetentionPolicy().
-			WithWhenDeleted(whenDeleted).WithWhenScaled(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)).
-		WithTemplate(corev1ac.PodTemplateSpec().WithLabels(labels).WithSpec(pod)).
-		WithVolumeClaimTemplates(postgresClaim(in)))
+		WithTemplate(corev1ac.PodTemplateSpec().WithLabels(labels).WithSpec(pod)))
 }
 
-// postgresClaim cannot change once it exists. Its size does not follow the spec
-// here: the reconciler grows the claim itself.
+// PostgresClaimName is the name of the volume claim of PostgreSQL.
+func PostgresClaimName(stack string) string { return ObjectName(stack, NamePostgres) + "-data" }
+
+// postgresClaim stands alone, because the claims that a StatefulSet makes itself
+// cannot grow with its spec.
 func postgresClaim(in Input) *corev1ac.PersistentVolumeClaimApplyConfiguration {
-	size, class := storageOf(in.Stack.Spec.Postgres.Storage)
-	claim := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(corev1.ReadWriteOnce).
-		WithResources(corev1ac.VolumeResourceRequirements().WithRequests(corev1.ResourceList{corev1.ResourceStorage: size}))
-	if class != nil {
-		claim = claim.WithStorageClassName(*class)
-	}
-	// A template has a name only, no namespace, and no version among its labels.
-	return corev1ac.PersistentVolumeClaim("data", "").WithLabels(Selector(in.Stack.Name, NamePostgres)).WithSpec(claim)
+	return claim(in, NamePostgres, PostgresClaimName(in.Stack.Name), corev1.ReadWriteOnce, in.Stack.Spec.Postgres.Storage)
 }
 
 func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration {
@@ -133,8 +123,8 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 	probe := func(line string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
 		return corev1ac.Probe().WithExec(shell(line)).WithTimeoutSeconds(5).WithPeriodSeconds(period).WithFailureThreshold(failures)
 	}
-	return baseContainer("postgres", postgresImage(in), n).WithArgs(args...).WithEnv(env.configuration()...).
-		WithPorts(containerPort("postgresql", PortPostgres)).
+	return baseContainer("postgres", postgresImage(in), n).WithCommand("/bin/sh", "-c", startServer, "sh").WithArgs(args...).
+		WithEnv(env.configuration()...).WithPorts(containerPort("postgresql", PortPostgres)).
 		WithVolumeMounts(mount("data", postgresVolume, false), mount("sockets", postgresSockets, false), mount("shm", "/dev/shm", false),
 			mount("secrets", SecretsFolder, true), mount("tls", TLSFolder, true), mount("config", postgresConfig, true)).
 		WithStartupProbe(probe(liveProbe, 2, 300)).
@@ -143,28 +133,8 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().WithExec(shell(stopFast))))
 }
 
-// certificateContainer watches the certificate beside the server.
-func certificateContainer(in Input) *corev1ac.ContainerApplyConfiguration {
-	small := needs{requests: quantities("5m", "8Mi"), limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("32Mi")}}
-	var env settings
-	env.set("PGDATA", postgresData)
-	return baseContainer("certificate", postgresImage(in), small).WithCommand("/bin/sh", "-c", watchCertificate).WithEnv(env.configuration()...).
-		WithVolumeMounts(mount("data", postgresVolume, true), mount("tls", TLSFolder, true))
-}
-
 func postgresImage(in Input) string { return cmp.Or(in.Stack.Spec.Postgres.Image, in.Images.Postgres) }
 
 func postgresNeeds(in Input) needs {
 	return needsOf(in.Stack.Spec.Postgres.Resources, quantities("100m", "256Mi"), resource.MustParse("1Gi"))
-}
-
-func storageOf(storage *v1alpha1.StorageSpec) (size resource.Quantity, class *string) {
-	size = resource.MustParse("10Gi")
-	if storage == nil {
-		return size, nil
-	}
-	if storage.Size != nil {
-		size = *storage.Size
-	}
-	return size, storage.StorageClassName
 }

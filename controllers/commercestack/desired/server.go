@@ -14,7 +14,9 @@ type Server struct {
 	ServiceAccount *corev1ac.ServiceAccountApplyConfiguration
 	// ConfigMap is immutable and named by its content. Older ones may go when no
 	// pod shows them any more.
-	ConfigMap   *corev1ac.ConfigMapApplyConfiguration
+	ConfigMap *corev1ac.ConfigMapApplyConfiguration
+	// Claim holds data and may outlive the stack.
+	Claim       *corev1ac.PersistentVolumeClaimApplyConfiguration
 	Service     *corev1ac.ServiceApplyConfiguration
 	StatefulSet *appsv1ac.StatefulSetApplyConfiguration
 	Deployment  *appsv1ac.DeploymentApplyConfiguration
@@ -23,7 +25,7 @@ type Server struct {
 
 // Objects are the objects in the order in which they are applied.
 func (s Server) Objects() []runtime.ApplyConfiguration {
-	return present(s.ServiceAccount, s.ConfigMap, s.Service, s.StatefulSet, s.Deployment, s.PDB)
+	return present(s.ServiceAccount, s.ConfigMap, s.Claim, s.Service, s.StatefulSet, s.Deployment, s.PDB)
 }
 
 // serverService leads to the one pod of a server.
