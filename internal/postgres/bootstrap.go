@@ -36,7 +36,8 @@ func checkName(name string) error {
 // OwnerRole is the NOLOGIN role that owns the component's tables and that its migrations run as.
 func OwnerRole(component string) string { return component + "_owner" }
 
-// LoginRole is the role the component connects as.
+// LoginRole is the role that holds the component's rights. The component connects as this one, or as one of two members
+// of it that alternate (LoginRoles).
 func LoginRole(component string) string { return "commerce_" + component }
 
 func searchPath(schema string) string {
@@ -54,6 +55,9 @@ type Component struct {
 	// Password of the login role: printable ASCII. An empty one leaves the role as it is, for a role whose password is set
 	// elsewhere.
 	Password string
+	// Logins are roles of the alternating pair to prepare. With some, the component's own role is made without the right
+	// to log in, unless it has a password too.
+	Logins []Login
 }
 
 // CreateDatabase makes the database unless it exists. adminURL names another database of the same server.
@@ -103,18 +107,10 @@ func Bootstrap(ctx context.Context, adminURL string, components []Component) err
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
 	database := conn.Config().Database
 	statements = slices.Concat(databaseStatements(database), statements)
-	for attempt := 1; ; attempt++ {
-		err := bootstrap(ctx, conn, statements)
-		if err == nil || !concurrentCatalogChange(err) || attempt == bootstrapAttempts {
-			if err != nil {
-				return fmt.Errorf("postgres: bootstrap database %s: %w", database, err)
-			}
-			return nil
-		}
-		if err := pause(ctx, attempt); err != nil {
-			return err
-		}
+	if err := inLock(ctx, conn, statements); err != nil {
+		return fmt.Errorf("postgres: bootstrap database %s: %w", database, err)
 	}
+	return nil
 }
 
 func bootstrap(ctx context.Context, conn *pgx.Conn, statements []string) error {
@@ -149,9 +145,13 @@ func databaseStatements(database string) []string {
 
 func (c Component) statements() ([]string, error) {
 	schema, owner, login := quote(c.Name), quote(OwnerRole(c.Name)), quote(LoginRole(c.Name))
+	kind := "LOGIN"
+	if len(c.Logins) > 0 && c.Password == "" {
+		kind = "NOLOGIN"
+	}
 	statements := []string{
 		createRole(OwnerRole(c.Name), "NOLOGIN"),
-		createRole(LoginRole(c.Name), "LOGIN"),
+		createRole(LoginRole(c.Name), kind),
 		fmt.Sprintf("GRANT %s TO CURRENT_USER", owner),
 		fmt.Sprintf("GRANT %s TO %s", quote(GroupRole), login),
 		fmt.Sprintf("CREATE SCHEMA IF NOT EXISTS %s AUTHORIZATION %s", schema, owner),
@@ -169,12 +169,16 @@ func (c Component) statements() ([]string, error) {
 	}
 	statements = append(statements,
 		fmt.Sprintf("ALTER DEFAULT PRIVILEGES FOR ROLE %s REVOKE ALL ON FUNCTIONS FROM PUBLIC", owner))
+	logins := c.Logins
 	if c.Password != "" {
-		verifier, err := scramVerifier(c.Password)
+		logins = append([]Login{{Role: LoginRole(c.Name), Password: c.Password}}, logins...)
+	}
+	for _, l := range logins {
+		made, err := l.statements(c.Name)
 		if err != nil {
 			return nil, err
 		}
-		statements = append(statements, fmt.Sprintf("ALTER ROLE %s PASSWORD %s", login, literal(verifier)))
+		statements = append(statements, made...)
 	}
 	return statements, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -122,6 +123,7 @@ func newPool(ctx context.Context, config Config, url string) (*pgxpool.Pool, err
 	pool.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	pool.ConnConfig.StatementCacheCapacity = 512
 	pool.ConnConfig.Tracer = config.Tracer
+	pool.BeforeConnect = rereadTLS(url)
 	params := pool.ConnConfig.RuntimeParams
 	params["application_name"] = config.ApplicationName
 	params["search_path"] = searchPath(config.Schema)
@@ -130,6 +132,22 @@ func newPool(ctx context.Context, config Config, url string) (*pgxpool.Pool, err
 	params["lock_timeout"] = milliseconds(config.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(config.IdleInTransactionTimeout)
 	return pgxpool.NewWithConfig(ctx, pool)
+}
+
+// rereadTLS makes each new connection trust what the files of the URL say then: authorities are replaced while processes
+// run. Addresses without files need nothing.
+func rereadTLS(url string) func(context.Context, *pgx.ConnConfig) error {
+	if !strings.Contains(url, "sslrootcert=") && !strings.Contains(url, "sslcert=") {
+		return nil
+	}
+	return func(_ context.Context, config *pgx.ConnConfig) error {
+		fresh, err := pgx.ParseConfig(url)
+		if err != nil {
+			return err
+		}
+		config.TLSConfig, config.Fallbacks = fresh.TLSConfig, fresh.Fallbacks
+		return nil
+	}
 }
 
 func milliseconds(d time.Duration) string {

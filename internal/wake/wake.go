@@ -60,7 +60,8 @@ var shared = struct {
 // Listen returns a signal for a channel of db's database. Any role may listen
 // to any channel, so the components of a process share one connection.
 func Listen(db *postgres.DB, channel string, logger *slog.Logger) *Signal {
-	config := db.Pool().Config().ConnConfig.Copy()
+	pool := db.Pool().Config()
+	config := pool.ConnConfig.Copy()
 	key := fmt.Sprintf("%s:%d/%s", config.Host, config.Port, config.Database)
 	shared.Lock()
 	defer shared.Unlock()
@@ -68,7 +69,7 @@ func Listen(db *postgres.DB, channel string, logger *slog.Logger) *Signal {
 	if !ok {
 		ctx, cancel := context.WithCancel(context.Background())
 		l = &listener{
-			key: key, config: config, logger: logger, cancel: cancel, done: make(chan struct{}),
+			key: key, config: config, renew: pool.BeforeConnect, logger: logger, cancel: cancel, done: make(chan struct{}),
 			changed: make(chan struct{}, 1), signals: map[*Signal]struct{}{},
 		}
 		config.RuntimeParams["application_name"] = "commerce-wake"
@@ -83,8 +84,10 @@ func Listen(db *postgres.DB, channel string, logger *slog.Logger) *Signal {
 
 // listener is one connection. signals is guarded by shared's mutex.
 type listener struct {
-	key     string
-	config  *pgx.ConnConfig
+	key    string
+	config *pgx.ConnConfig
+	// renew brings the certificates of config up to date; it may be nil.
+	renew   func(context.Context, *pgx.ConnConfig) error
 	logger  *slog.Logger
 	cancel  context.CancelFunc
 	done    chan struct{}
@@ -159,7 +162,13 @@ func (l *listener) run(ctx context.Context) {
 
 // session listens on one connection until it breaks.
 func (l *listener) session(ctx context.Context) error {
-	conn, err := pgx.ConnectConfig(ctx, l.config)
+	config := l.config.Copy()
+	if l.renew != nil {
+		if err := l.renew(ctx, config); err != nil {
+			return err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}
