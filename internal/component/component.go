@@ -33,6 +33,9 @@ type Env struct {
 	Redis redis.UniversalClient
 	// Client returns a client of another component, in process or over the network.
 	Client func(component string) *connect.Client
+	// Outside reaches servers beside the components that may have a certificate of the stack's own authority, such as
+	// the Stripe simulator; nil when there is no such authority.
+	Outside http.RoundTripper
 	// Keyring encrypts sensitive fields at rest.
 	Keyring *crypto.Keyring
 	// Objects holds uploads.
@@ -49,6 +52,15 @@ type Env struct {
 	Currency string
 }
 
+// Invariant is a rule that holds at any time unless something is broken, told
+// by the component that owns the rows.
+type Invariant struct {
+	// Name of the rule, such as "stock_consistent".
+	Name string
+	// Violations counts what breaks it, by a query that is cheap whatever the size of the tables.
+	Violations func(ctx context.Context) (int64, error)
+}
+
 // Component is what a component gives the program.
 type Component struct {
 	// Name of the component, such as "order".
@@ -57,8 +69,14 @@ type Component struct {
 	Register func(*connect.Server)
 	// Routes are raw HTTP routes by http.ServeMux pattern, for what is neither RPC nor REST (pages, images).
 	Routes map[string]http.Handler
-	// Run are background loops; each returns when its context ends. An error stops the process.
+	// Run are the loops that serving needs, such as keeping a cache true. Each returns when its context ends. An error
+	// stops the process.
 	Run []func(context.Context) error
+	// Work are the loops that work on queues: jobs, mails, what waits for another try. A process that only serves runs
+	// none of them, and one that only works serves nothing, so that both can be scaled apart.
+	Work []func(context.Context) error
+	// Invariants are looked at now and then by processes that work.
+	Invariants []Invariant
 	// Ready fails while the component cannot serve.
 	Ready func(context.Context) error
 	// Close frees what New opened. It may be nil.

@@ -28,6 +28,15 @@ type collector struct {
 	depth, oldest *prometheus.Desc
 }
 
+// Overdue counts events that have waited for longer than age, up to a thousand.
+func Overdue(ctx context.Context, db *postgres.DB, age time.Duration) (n int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
+	err = db.Pool().QueryRow(ctx,
+		"SELECT count(*) FROM (SELECT FROM outbox WHERE create_time < now() - $1::interval LIMIT 1000) AS waiting", age).Scan(&n)
+	return n, postgres.Fault(err)
+}
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.depth

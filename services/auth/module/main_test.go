@@ -101,7 +101,7 @@ func (b *bench) run(t *testing.T, built *component.Component) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for _, loop := range built.Run {
+	for _, loop := range built.Work {
 		running.Go(func() {
 			if err := loop(ctx); err != nil {
 				t.Error(err)

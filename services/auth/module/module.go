@@ -43,7 +43,7 @@ func New(ctx context.Context, config Config, env component.Env) (*component.Comp
 			rpc.Register(server, service, idempotency.ResourceID)
 		},
 		Routes: web.Routes(service, env.Logger),
-		Run:    []func(context.Context) error{jobs.Run},
+		Work:   []func(context.Context) error{jobs.Run},
 		Ready:  env.DB.Ping,
 	}, nil
 }

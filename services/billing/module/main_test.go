@@ -106,7 +106,7 @@ func newBench(t *testing.T) *bench {
 	}
 	built.Register(b.server)
 	b.front = front(b.server)
-	b.run(append(built.Run, b.bus.Run, (&outbox.Relay{DB: db, Bus: b.bus, Logger: logger, Poll: 50 * time.Millisecond}).Run)...)
+	b.run(append(built.Work, b.bus.Run, (&outbox.Relay{DB: db, Bus: b.bus, Logger: logger, Poll: 50 * time.Millisecond}).Run)...)
 	return b
 }
 

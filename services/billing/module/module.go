@@ -33,7 +33,7 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 	if err != nil {
 		return nil, err
 	}
-	provider, err := config.stripe(meter.called)
+	provider, err := config.stripe(meter.called, env.Outside)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +56,10 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 	}
 	handler := rpc.NewHandler(service, idempotency.ResourceID, provider.Verify, pdf.Render)
 	return &component.Component{
-		Name:     env.Name,
-		Register: func(server *connect.Server) { rpc.Register(server, handler) },
-		Run:      []func(context.Context) error{service.Work},
-		Ready:    env.DB.Ping,
+		Name:       env.Name,
+		Register:   func(server *connect.Server) { rpc.Register(server, handler) },
+		Work:       []func(context.Context) error{service.Work},
+		Invariants: []component.Invariant{{Name: "payments_reconciled", Violations: func(ctx context.Context) (int64, error) { return store.Unreconciled(ctx, env.DB) }}},
+		Ready:      env.DB.Ping,
 	}, nil
 }

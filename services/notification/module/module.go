@@ -56,7 +56,7 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 		Register: func(server *connect.Server) {
 			notificationv1connect.RegisterNotificationServiceHandler(server, handler)
 		},
-		Run:   []func(context.Context) error{service.Deliver},
+		Work:  []func(context.Context) error{service.Deliver},
 		Ready: env.DB.Ping,
 	}
 	if env.Development {

@@ -110,7 +110,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := built.Ready(t.Context()); err != nil || len(built.Run) != 1 || built.Routes["GET /dev/mail"] == nil {
+	if err := built.Ready(t.Context()); err != nil || len(built.Work) != 1 || built.Routes["GET /dev/mail"] == nil {
 		t.Errorf("%+v (%v)", built, err)
 	}
 	if _, err := New(t.Context(), newConfig(t), env); err == nil {

@@ -130,7 +130,7 @@ func newBench(t testing.TB) *bench {
 	b.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mux.ServeHTTP(w, r.WithContext(identity.With(r.Context(), asHeaders(r.Header))))
 	})
-	b.run(t, append(built.Run, b.bus.Run, (&outbox.Relay{DB: b.db, Bus: b.bus}).Run))
+	b.run(t, append(built.Work, b.bus.Run, (&outbox.Relay{DB: b.db, Bus: b.bus}).Run))
 	if err := built.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -73,8 +73,9 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 			orderv1connect.RegisterCartServiceHandler(server, rpc.NewCarts(service))
 			orderv1connect.RegisterCouponServiceHandler(server, rpc.NewCoupons(service))
 		},
-		Run:   []func(context.Context) error{jobs.Run},
-		Ready: env.DB.Ping,
+		Work:       []func(context.Context) error{jobs.Run},
+		Invariants: []component.Invariant{{Name: "orders_settled", Violations: func(ctx context.Context) (int64, error) { return store.Unsettled(ctx, env.DB) }}},
+		Ready:      env.DB.Ping,
 	}, nil
 }
 

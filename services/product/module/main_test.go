@@ -96,7 +96,7 @@ func newBench(t testing.TB, settings ...setting) *bench {
 		b.mux.Handle(pattern, route)
 	}
 	b.mux.Handle("/", rest.New(server))
-	b.run(t, built.Run)
+	b.run(t, append(built.Run, built.Work...))
 	if err := built.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,10 @@ func New(_ context.Context, config Config, env component.Env) (*component.Compon
 		Routes: map[string]http.Handler{
 			"GET " + rpc.MediaPath + "{key...}": http.StripPrefix(rpc.MediaPath, env.Objects.Handler(env.Logger)),
 		},
-		Run:   []func(context.Context) error{reads.Run, jobs.Run},
-		Ready: env.DB.Ping,
+		Run:        []func(context.Context) error{reads.Run},
+		Work:       []func(context.Context) error{jobs.Run},
+		Invariants: []component.Invariant{{Name: "stock_consistent", Violations: store.NewStockAudit(env.DB).Violations}},
+		Ready:      env.DB.Ping,
 	}, nil
 }
 
