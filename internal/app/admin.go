@@ -19,6 +19,7 @@ type createAdminCommand struct {
 	Config `embed:""`
 
 	Email        string `required:"" help:"Address the administrator logs in with."`
+	KeepPassword bool   `env:"COMMERCE_ADMIN_KEEP_PASSWORD" help:"Leave the password of an account that exists as it is."`
 	PasswordFile string `env:"COMMERCE_ADMIN_PASSWORD_FILE" help:"File with the password; COMMERCE_ADMIN_PASSWORD works too."`
 }
 
@@ -48,13 +49,16 @@ func (c *createAdminCommand) Run(ctx context.Context, s streams) error {
 	created, err := auth.EnsureAdmin(ctx, c.Auth, component.Env{
 		Name: "auth", Logger: logger, DB: db, Keyring: keys.ring, Now: time.Now,
 		Client: func(string) *connect.Client { return nil },
-	}, c.Email, password, false)
+	}, c.Email, password, c.KeepPassword)
 	if err != nil {
 		return err
 	}
 	done := "made an administrator, with the password given"
-	if created {
+	switch {
+	case created:
 		done = "created"
+	case c.KeepPassword:
+		done = "made an administrator, with the password it had"
 	}
 	_, err = fmt.Fprintf(s.out, "%s: %s\n", c.Email, done)
 	return err

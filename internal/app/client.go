@@ -8,6 +8,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectinprocess"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/commercestack/commercestack/internal/identity"
 	"github.com/commercestack/commercestack/internal/rpc"
@@ -21,6 +22,8 @@ type directory struct {
 	remote map[string]*url.URL
 	http   *http.Client
 	signer *identity.Signer
+	// tracing makes spans; nil is off.
+	tracing trace.TracerProvider
 
 	mu      sync.Mutex
 	clients map[string]*connect.Client
@@ -48,7 +51,7 @@ func (d *directory) clientFor(caller string) func(string) *connect.Client {
 		default:
 			panic(fmt.Sprintf("component %s asks for %s, which is neither in this process nor has an address", caller, target))
 		}
-		client := rpc.NewClient(transport, rpc.ClientOptions{Caller: caller, Target: target, Remote: remote, Signer: d.signer})
+		client := rpc.NewClient(transport, rpc.ClientOptions{Caller: caller, Target: target, Remote: remote, Signer: d.signer, TracerProvider: d.tracing})
 		d.clients[key] = client
 		return client
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/commercestack/commercestack/api/gen/commerce/auth/v1/authv1connect"
 	productv1 "github.com/commercestack/commercestack/api/gen/commerce/product/v1"
 	"github.com/commercestack/commercestack/api/gen/commerce/product/v1/productv1connect"
+	"github.com/commercestack/commercestack/internal/certificate"
 )
 
 // remoteShop is how commands reach a running shop as an administrator.
@@ -23,6 +24,7 @@ type remoteShop struct {
 	URL          string `default:"http://127.0.0.1:8080" env:"COMMERCE_URL" help:"Address of the shop."`
 	AdminEmail   string `default:"admin@example.com" env:"COMMERCE_ADMIN_EMAIL" help:"Administrator."`
 	PasswordFile string `aliases:"admin-password-file" env:"COMMERCE_ADMIN_PASSWORD_FILE" help:"File with the administrator's password; COMMERCE_ADMIN_PASSWORD works too, and the data folder of commerce up."`
+	CAFile       string `name:"ca-file" env:"COMMERCE_TLS_CA_FILE" help:"Authorities to trust for an https:// address instead of the system's, PEM."`
 	Data         string `default:".data" env:"COMMERCE_DATA" help:"Data folder of commerce up, where a generated password is kept."`
 }
 
@@ -42,13 +44,22 @@ func (r remoteShop) password() (string, error) {
 	return password, err
 }
 
+// http returns the client that reaches the shop.
+func (r remoteShop) http() (*http.Client, error) {
+	return newCommandClient(certificate.Files{CA: r.CAFile}, commandTimeout)
+}
+
 // client logs in and returns a client whose calls carry the access token.
 func (r remoteShop) client(ctx context.Context) (*connect.Client, error) {
 	password, err := r.password()
 	if err != nil {
 		return nil, err
 	}
-	transport := connecthttp.NewTransport(&http.Client{Timeout: commandTimeout}, r.URL,
+	caller, err := r.http()
+	if err != nil {
+		return nil, err
+	}
+	transport := connecthttp.NewTransport(caller, r.URL,
 		connecthttp.WithReadMaxBytes(64<<20), connecthttp.WithSendMaxBytes(16<<20))
 	login, err := authv1connect.NewAuthServiceClient(connect.NewClient(transport)).
 		Login(ctx, &authv1.LoginRequest{Email: r.AdminEmail, Password: password})
@@ -78,6 +89,7 @@ var formats = map[string]productv1.Format{
 // importCommand groups imports.
 type importCommand struct {
 	Products importProductsCommand `cmd:"" help:"Import products."`
+	Demo     importDemoCommand     `cmd:"" help:"Fill an empty shop with the demo catalog."`
 }
 
 // importProductsCommand sends a file to a running shop.

@@ -14,6 +14,7 @@ type cli struct {
 	Up          upCommand          `cmd:"" help:"Run the whole shop on this machine."`
 	Serve       serveCommand       `cmd:"" help:"Run some components of a stack."`
 	Migrate     migrateCommand     `cmd:"" help:"Create roles and schemas and apply migrations."`
+	Database    databaseCommand    `cmd:"" help:"Change the passwords of the components' database logins."`
 	Import      importCommand      `cmd:"" help:"Import a file of another shop into a running one."`
 	Export      exportCommand      `cmd:"" help:"Export from a running shop in the file format of another."`
 	User        userCommand        `cmd:"" help:"Manage users."`
@@ -31,6 +32,14 @@ type streams struct {
 // Main parses arguments and runs the command. It returns when the command is
 // done, or after ctx ended and everything was stopped.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) error {
+	err := run(ctx, args, out, errOut)
+	if err != nil {
+		tellTermination(err)
+	}
+	return err
+}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 	if err := readSecretFiles(os.Environ()); err != nil {
 		return err
 	}

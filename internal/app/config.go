@@ -35,7 +35,10 @@ type Config struct {
 	DatabaseMaxConns   int32  `default:"8" env:"COMMERCE_DATABASE_MAX_CONNS" help:"Connections of each component."`
 	RedisURL           string `env:"COMMERCE_REDIS_URL,REDIS_URL" help:"Redis."`
 	ObjectsURL         string `env:"COMMERCE_OBJECTS_URL" help:"Object storage: file:///folder or s3://bucket?region=…"`
-	NATSURL            string `env:"COMMERCE_NATS_URL" help:"NATS with JetStream as the event bus; empty uses PostgreSQL."`
+	NATSURL            string `name:"nats-url" env:"COMMERCE_NATS_URL" help:"NATS with JetStream as the event bus, one or several addresses separated by commas; empty uses PostgreSQL."`
+	NATSCredsFile      string `name:"nats-creds-file" env:"COMMERCE_NATS_CREDS_FILE" help:"Credentials file for NATS."`
+	NATSCAFile         string `name:"nats-ca-file" env:"COMMERCE_NATS_CA_FILE" help:"Authorities to trust for NATS instead of the system's, PEM."`
+	NATSReplicas       int    `name:"nats-replicas" default:"1" env:"COMMERCE_NATS_REPLICAS" help:"Copies that a NATS cluster keeps of each event."`
 
 	IdentityKeysFile   string `env:"COMMERCE_IDENTITY_KEYS_FILE" help:"Keys by which processes of the stack trust each other, one id:base64 a line."`
 	EncryptionKeysFile string `env:"COMMERCE_ENCRYPTION_KEYS_FILE" help:"Keys that encrypt sensitive fields at rest, one id:base64 a line."`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/commercestack/commercestack/internal/audit"
 	"github.com/commercestack/commercestack/internal/bus"
+	"github.com/commercestack/commercestack/internal/bus/natsbus"
 	"github.com/commercestack/commercestack/internal/bus/postgresbus"
 	"github.com/commercestack/commercestack/internal/idempotency"
 	"github.com/commercestack/commercestack/internal/postgres"
@@ -18,6 +19,9 @@ import (
 // addHandlers builds what the process serves: its components, and the gateway
 // in front of all when it is here.
 func (p *process) addHandlers() error {
+	if !p.resources.role.serves() {
+		return nil
+	}
 	p.inner = p.handler()
 	if !p.withGateway {
 		return nil
@@ -44,28 +48,47 @@ func (p *process) addHandlers() error {
 	for name, u := range p.directory.remote {
 		options.Remote[name] = target(u)
 	}
-	p.public, err = gateway.New(options)
-	return err
+	public, err := gateway.New(options)
+	if err != nil {
+		return err
+	}
+	p.public = traced(p.resources.tracing, public)
+	return nil
 }
 
 // addListeners opens the addresses. With a gateway in the process, listen is
-// the public one and internal, when given, serves the components to peers.
+// the public one and internal, when given, serves the components to peers. A
+// worker has the address of its metrics only.
 func (p *process) addListeners(listen, internal, metrics string) error {
-	handler := p.inner
-	if p.public != nil {
-		handler = p.public
-	}
-	if err := p.listen(listen, handler); err != nil {
-		return err
-	}
-	if p.public != nil && internal != "" {
-		if err := p.listen(internal, p.inner); err != nil {
+	switch {
+	case !p.resources.role.serves():
+	case p.public == nil:
+		if err := p.listenTLS(listen, p.inner, serverStore(p.resources.peers)); err != nil {
+			return err
+		}
+	default:
+		if err := p.listenTLS(listen, p.public, p.resources.public); err != nil {
+			return err
+		}
+		if internal == "" {
+			break
+		}
+		if err := p.listenTLS(internal, p.inner, serverStore(p.resources.peers)); err != nil {
 			return err
 		}
 	}
-	if metrics != "" {
-		return p.listen(metrics, p.metricsHandler())
+	return p.listenMetrics(metrics)
+}
+
+// listenMetrics opens the address of probes and Prometheus, unless it is empty.
+func (p *process) listenMetrics(address string) error {
+	if address == "" {
+		return nil
 	}
+	if err := p.listen(address, p.metricsHandler()); err != nil {
+		return err
+	}
+	p.listeners[len(p.listeners)-1].last = true
 	return nil
 }
 
@@ -90,8 +113,9 @@ func (p *process) dataInterceptors() []connect.ServerInterceptor {
 	}
 }
 
-// newBus gives a component the bus under its own login, so that it can only
-// claim deliveries of its own subscriptions.
+// newBus gives a component the bus: in PostgreSQL under the component's own
+// login, so that it can only claim deliveries of its own subscriptions, or NATS
+// when an address is configured.
 func (p *process) newBus(ctx context.Context, name string) (bus.Bus, error) {
 	db := p.databases[name]
 	if db == nil {
@@ -99,7 +123,14 @@ func (p *process) newBus(ctx context.Context, name string) (bus.Bus, error) {
 	}
 	var events bus.Bus
 	var err error
-	events, err = postgresbus.New(ctx, postgresbus.Config{DB: db, Logger: p.resources.logger, Registry: p.resources.registry})
+	if p.config.NATSURL != "" {
+		events, err = natsbus.New(ctx, natsbus.Config{
+			URL: p.config.NATSURL, Credentials: p.config.NATSCredsFile, AuthoritiesFile: p.config.NATSCAFile, Replicas: p.config.NATSReplicas,
+			Component: name, Logger: p.resources.logger, Registry: p.resources.registry,
+		})
+	} else {
+		events, err = postgresbus.New(ctx, postgresbus.Config{DB: db, Logger: p.resources.logger, Registry: p.resources.registry})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,9 +2,15 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -13,16 +19,26 @@ import (
 )
 
 // migrateCommand prepares the database for a version of the program. It is safe
-// to run twice and at the same time as another.
+// to run twice and at the same time as another: schemas are locked.
 type migrateCommand struct {
-	AdminURL    string `required:"" env:"COMMERCE_DATABASE_ADMIN_URL" help:"PostgreSQL with a role that may create roles and schemas."`
-	DatabaseURL string `env:"COMMERCE_DATABASE_URL" help:"The components' login with {component} in it; COMMERCE_<COMPONENT>_DATABASE_URL works too. The passwords in it are set."`
+	AdminURL    string        `env:"COMMERCE_DATABASE_ADMIN_URL" help:"PostgreSQL with a role that may create roles and schemas."`
+	DatabaseURL string        `env:"COMMERCE_DATABASE_URL" help:"The components' login with {component} in it; COMMERCE_<COMPONENT>_DATABASE_URL works too. The roles in it (commerce_<component>, or one of the pair commerce_<component>_a and _b) are prepared and their passwords set."`
+	Timeout     time.Duration `default:"15m" env:"COMMERCE_MIGRATE_TIMEOUT" help:"How long to try, waiting for another migration included."`
+	List        bool          `help:"Print the migrations of this program by schema as JSON, and change nothing."`
 }
 
 // Run implements the command.
 func (c *migrateCommand) Run(ctx context.Context, s streams) error {
+	if c.List {
+		encoder := json.NewEncoder(s.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(migrationVersions())
+	}
+	if c.AdminURL == "" {
+		return errors.New("missing flags: --admin-url=STRING (or COMMERCE_DATABASE_ADMIN_URL)")
+	}
 	config := &Config{DatabaseURL: c.DatabaseURL}
-	passwords := make(map[string]string)
+	var components []postgres.Component
 	for _, entry := range registry {
 		if entry.migrations == nil {
 			continue
@@ -31,15 +47,39 @@ func (c *migrateCommand) Run(ctx context.Context, s streams) error {
 		if err != nil {
 			return err
 		}
-		if passwords[entry.name], err = passwordOf(login); err != nil {
+		prepared, err := preparedFor(entry.name, login)
+		if err != nil {
 			return fmt.Errorf("component %s: %w", entry.name, err)
 		}
+		components = append(components, prepared)
 	}
-	if err := prepareDatabase(ctx, c.AdminURL, passwords); err != nil {
+	limited, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	err := prepareDatabase(limited, c.AdminURL, components)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("the database was not ready within %s: %w", c.Timeout, err)
+	}
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(s.out, "the database is up to date")
+	_, err = fmt.Fprintln(s.out, "the database is up to date")
 	return err
+}
+
+// preparedFor says how the role of a login is prepared.
+func preparedFor(component, login string) (postgres.Component, error) {
+	password, err := passwordOf(login)
+	if err != nil {
+		return postgres.Component{}, err
+	}
+	switch role := userOf(login); {
+	case role == postgres.LoginRole(component):
+		return postgres.Component{Name: component, Password: password}, nil
+	case slices.Contains(postgres.LoginRoles(component), role):
+		return postgres.Component{Name: component, Logins: []postgres.Login{{Role: role, Password: password}}}, nil
+	default:
+		return postgres.Component{}, fmt.Errorf("the database address logs in as %q, not as one of %s", role, strings.Join(postgres.LoginRoles(component), ", "))
+	}
 }
 
 // passwordOf reads the password of a login URL.
@@ -57,15 +97,9 @@ func passwordOf(login string) (string, error) {
 
 // prepareDatabase creates each component's schema and roles and applies every
 // migration. Schemas are independent, so they are migrated two at a time.
-func prepareDatabase(ctx context.Context, adminURL string, passwords map[string]string) error {
-	var components []postgres.Component
-	for _, entry := range registry {
-		if entry.migrations != nil {
-			components = append(components, postgres.Component{Name: entry.name, Password: passwords[entry.name]})
-		}
-	}
-	components = append(components, postgres.Component{Name: postgresbus.Schema})
-	if err := postgres.Bootstrap(ctx, adminURL, components); err != nil {
+func prepareDatabase(ctx context.Context, adminURL string, components []postgres.Component) error {
+	all := append(slices.Clone(components), postgres.Component{Name: postgresbus.Schema})
+	if err := postgres.Bootstrap(ctx, adminURL, all); err != nil {
 		return err
 	}
 	// The bus comes first: components publish from their first transaction on.
@@ -88,4 +122,33 @@ func prepareDatabase(ctx context.Context, adminURL string, passwords map[string]
 		})
 	}
 	return group.Wait()
+}
+
+var migrationFile = regexp.MustCompile(`^[0-9]+_.*\.sql$`)
+
+// migrationVersions lists the migrations by schema, so that two programs can be
+// told apart by what they need of the database.
+func migrationVersions() map[string][]string {
+	versions := map[string][]string{postgresbus.Schema: migrationNames(postgresbus.Migrations())}
+	platform := migrationNames(postgres.Platform().Files)
+	for _, entry := range registry {
+		if entry.migrations != nil {
+			versions[entry.name] = append(slices.Clone(platform), migrationNames(entry.migrations)...)
+		}
+	}
+	return versions
+}
+
+func migrationNames(files fs.FS) []string {
+	var names []string
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		return nil // an embedded folder that cannot be read has no migrations either
+	}
+	for _, entry := range entries {
+		if migrationFile.MatchString(entry.Name()) {
+			names = append(names, strings.TrimSuffix(entry.Name(), ".sql"))
+		}
+	}
+	return names
 }

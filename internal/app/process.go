@@ -13,15 +13,18 @@ import (
 	"connectrpc.com/connect/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/commercestack/commercestack/internal/bus"
+	"github.com/commercestack/commercestack/internal/certificate"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/idempotency"
 	"github.com/commercestack/commercestack/internal/inbox"
 	"github.com/commercestack/commercestack/internal/objectstore"
 	"github.com/commercestack/commercestack/internal/outbox"
 	"github.com/commercestack/commercestack/internal/postgres"
+	"github.com/commercestack/commercestack/internal/telemetry"
 )
 
 // resources are what a process opened before it builds components.
@@ -30,7 +33,7 @@ type resources struct {
 	redis    redis.UniversalClient
 	objects  *objectstore.Store
 	logger   *slog.Logger
-	registry *prometheus.Registry
+	registry telemetry.Registry
 	// databaseURL returns a component's login.
 	databaseURL func(component string) (string, error)
 	// sharedLimits is false when Redis is this process's own, so that limits need not leave the process.
@@ -39,6 +42,14 @@ type resources struct {
 	extra map[string]http.Handler
 	// loops run beside the components'.
 	loops []func(context.Context) error
+	// tracing makes spans; nil is off.
+	tracing trace.TracerProvider
+	// peers is the certificate of this process among components; nil is plain HTTP.
+	peers *certificate.Store
+	// public is the certificate of the public address; nil is plain HTTP.
+	public *certificate.Store
+	// role says whether the process serves, works on queues, or both; "" is both.
+	role role
 }
 
 // process is a running set of components.
@@ -51,6 +62,7 @@ type process struct {
 	keys       map[string]*idempotency.Store
 	directory  *directory
 	server     *connect.Server
+	invariants *prometheus.GaugeVec
 	draining   atomic.Bool
 	listeners  []listener
 	// withGateway is true when this process has the public listener.
@@ -67,6 +79,9 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 	if err != nil {
 		return nil, err
 	}
+	if err := checkWork(r.role, chosen, withGateway); err != nil {
+		return nil, err
+	}
 	p := &process{config: config, resources: r, databases: make(map[string]*postgres.DB), buses: make(map[string]bus.Bus),
 		keys: make(map[string]*idempotency.Store), withGateway: withGateway, now: time.Now}
 	defer func() {
@@ -74,6 +89,9 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 			p.close()
 		}
 	}()
+	if r.role.works() {
+		p.invariants = newInvariants(r.registry)
+	}
 	for _, entry := range chosen {
 		if entry.migrations == nil {
 			continue
@@ -84,8 +102,8 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 	}
 	p.server = p.newServer()
 	p.directory = &directory{
-		server: p.server, local: make(map[string]bool), remote: remote, signer: r.keys.signer,
-		http: &http.Client{Transport: newTransport()}, clients: make(map[string]*connect.Client),
+		server: p.server, local: make(map[string]bool), remote: remote, signer: r.keys.signer, tracing: r.tracing,
+		http: &http.Client{Transport: newTransport(r.peers)}, clients: make(map[string]*connect.Client),
 	}
 	for _, entry := range chosen {
 		p.directory.local[entry.name] = true
@@ -131,7 +149,7 @@ func (p *process) build(ctx context.Context, entry registration) error {
 		Name: entry.name, Logger: p.resources.logger.With(slog.String("component", entry.name)), DB: p.databases[entry.name],
 		Bus: events, Redis: p.resources.redis, Client: p.directory.clientFor(entry.name), Keyring: p.resources.keys.ring,
 		Objects: p.resources.objects, Registry: p.resources.registry, Now: time.Now,
-		PublicURL: p.config.PublicURL, Development: p.config.Development, Currency: p.config.Currency,
+		Outside: newOutsideTransport(p.resources.peers), PublicURL: p.config.PublicURL, Development: p.config.Development, Currency: p.config.Currency,
 	}
 	built, err := entry.build(ctx, p.config, env)
 	if err != nil {
@@ -151,13 +169,15 @@ func (p *process) run(ctx context.Context) error {
 	loops, stopLoops := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLoops()
 	group, groupCtx := errgroup.WithContext(loops)
-	for _, events := range p.buses {
-		group.Go(named("event bus", groupCtx, events.Run))
-	}
-	for _, built := range p.components {
-		for _, loop := range built.Run {
-			group.Go(named(built.Name, groupCtx, loop))
+	if p.resources.role.serves() {
+		for _, built := range p.components {
+			for _, loop := range built.Run {
+				group.Go(named(built.Name, groupCtx, loop))
+			}
 		}
+	}
+	if p.resources.role.works() {
+		p.work(groupCtx, group)
 	}
 	for i := range p.listeners {
 		group.Go(p.listeners[i].serve)
@@ -165,19 +185,18 @@ func (p *process) run(ctx context.Context) error {
 	for _, loop := range p.resources.loops {
 		group.Go(named("simulator", groupCtx, loop))
 	}
-	p.maintain(groupCtx, group)
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
 		case <-groupCtx.Done():
 		}
 		p.draining.Store(true)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && p.resources.role.serves() {
 			time.Sleep(p.config.DrainDelay)
 		}
-		err := p.shutdownListeners()
+		p.shutdownListeners()
 		stopLoops()
-		return err
+		return nil
 	})
 	err := group.Wait()
 	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || err == nil) {
@@ -186,20 +205,34 @@ func (p *process) run(ctx context.Context) error {
 	return err
 }
 
-// maintain runs what every component with data needs: its outbox is relayed to
-// the bus, and what was remembered against repetition is forgotten in time.
-func (p *process) maintain(ctx context.Context, group *errgroup.Group) {
+// work runs what the queues of the components need: events are delivered, jobs
+// run, outboxes are relayed to the bus, and what was remembered against
+// repetition is forgotten in time.
+func (p *process) work(ctx context.Context, group *errgroup.Group) {
+	for _, events := range p.buses {
+		group.Go(named("event bus", ctx, events.Run))
+	}
 	for _, built := range p.components {
+		for _, loop := range built.Work {
+			group.Go(named(built.Name, ctx, loop))
+		}
 		db, ok := p.databases[built.Name]
 		if !ok {
 			continue
 		}
+		group.Go(named(built.Name+" invariants", ctx, p.watchInvariants(built, db)))
 		relay := &outbox.Relay{DB: db, Bus: p.buses[built.Name], Logger: p.resources.logger}
+		if p.resources.role == roleWorker {
+			relay.Poll = workerPoll // nobody in this process wakes it
+		}
 		group.Go(named(built.Name+" outbox", ctx, relay.Run))
 		group.Go(named(built.Name+" idempotency", ctx, p.keys[built.Name].Run))
 		group.Go(named(built.Name+" inbox", ctx, func(ctx context.Context) error { return inbox.Run(ctx, db, p.resources.logger) }))
 	}
 }
+
+// workerPoll is how often a worker looks at an outbox that other processes fill.
+const workerPoll = 250 * time.Millisecond
 
 // named wraps a loop so that its failure says whose it is.
 func named(name string, ctx context.Context, loop func(context.Context) error) func() error {

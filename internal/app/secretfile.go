@@ -9,7 +9,12 @@ import (
 )
 
 // fileSettings take a file by design; their content is not a value.
-var fileSettings = []string{"COMMERCE_IDENTITY_KEYS_FILE", "COMMERCE_ENCRYPTION_KEYS_FILE", "COMMERCE_ADMIN_PASSWORD_FILE"}
+var fileSettings = []string{
+	"COMMERCE_IDENTITY_KEYS_FILE", "COMMERCE_ENCRYPTION_KEYS_FILE", "COMMERCE_ADMIN_PASSWORD_FILE", "COMMERCE_SIMULATOR_KEY_FILE",
+	"COMMERCE_TLS_CERT_FILE", "COMMERCE_TLS_KEY_FILE", "COMMERCE_TLS_CA_FILE",
+	"COMMERCE_NATS_CREDS_FILE", "COMMERCE_NATS_CA_FILE",
+	"COMMERCE_GATEWAY_TLS_CERT_FILE", "COMMERCE_GATEWAY_TLS_KEY_FILE",
+}
 
 // secretSetting matches the variables that may be given as a file.
 var secretSetting = regexp.MustCompile(`^((?:COMMERCE|STRIPE|SENDGRID)_[A-Z0-9_]+)_FILE$`)

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/commercestack/commercestack/internal/objectstore"
 	"github.com/commercestack/commercestack/internal/telemetry"
@@ -21,18 +20,20 @@ type serveCommand struct {
 	Components     []string          `required:"" env:"COMMERCE_COMPONENTS" help:"Components to run: ${components}."`
 	Listen         string            `default:"127.0.0.1:8080" env:"COMMERCE_LISTEN" help:"Address of the gateway when it is among the components, else of the components."`
 	InternalListen string            `env:"COMMERCE_INTERNAL_LISTEN" help:"Address of the components when the gateway is among them."`
+	Role           role              `default:"all" enum:"all,api,worker" env:"COMMERCE_ROLE" help:"What to do: all; api serves and leaves queues (jobs, events, mails) to others; worker works on queues and has no address but that of its metrics."`
+	TLS            peerFiles         `embed:"" prefix:"tls-"`
+	GatewayTLS     publicFiles       `embed:"" prefix:"gateway-tls-"`
 	URLs           map[string]string `name:"url" env:"COMMERCE_URLS" help:"Addresses of the other components, as name=http://host:port. COMMERCE_<COMPONENT>_URL works too."`
 }
 
 // Run implements the command.
 func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	logger := telemetry.NewLogger(s.err, c.LogLevel)
-	r, closeAll, err := c.open(ctx)
+	r, closeAll, err := c.open(ctx, logger)
 	if err != nil {
 		return err
 	}
 	defer closeAll()
-	r.logger = logger
 	p, err := newProcess(ctx, &c.Config, c.Components, c.remotes(), r)
 	if err != nil {
 		return err
@@ -41,12 +42,12 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 		p.close()
 		return err
 	}
-	logger.InfoContext(ctx, "serving", "components", c.Components, "listen", p.addresses())
+	logger.InfoContext(ctx, "serving", "components", c.Components, "role", c.Role, "listen", p.addresses())
 	return p.run(ctx)
 }
 
 // open makes what the components need from the configuration.
-func (c *serveCommand) open(ctx context.Context) (resources, func(), error) {
+func (c *serveCommand) open(ctx context.Context, logger *slog.Logger) (resources, func(), error) {
 	if c.RedisURL == "" {
 		return resources{}, nil, errors.New("COMMERCE_REDIS_URL is not set")
 	}
@@ -54,28 +55,36 @@ func (c *serveCommand) open(ctx context.Context) (resources, func(), error) {
 	if err != nil {
 		return resources{}, nil, err
 	}
-	options, err := redis.ParseURL(c.RedisURL)
-	if err != nil {
-		return resources{}, nil, errors.New("COMMERCE_REDIS_URL is not a redis:// address")
+	r := resources{
+		keys: keys, registry: telemetry.NewRegistry(), databaseURL: c.databaseURL, sharedLimits: true, logger: logger, role: c.Role,
 	}
-	client := redis.NewClient(options)
-	closers := []func(){func() { _ = client.Close() }}
+	if err := errors.Join(c.TLS.open(&r), c.GatewayTLS.open(&r)); err != nil {
+		return resources{}, nil, err
+	}
+	client, err := newRedis(c.RedisURL, r.peers)
+	if err != nil {
+		return resources{}, nil, err
+	}
+	r.redis = client
+	closeTracing, err := openTracing(ctx, c.Components, &r)
+	if err != nil {
+		_ = client.Close()
+		return resources{}, nil, err
+	}
+	closers := []func(){closeTracing, func() { _ = client.Close() }}
 	closeAll := func() {
 		for _, f := range slices.Backward(closers) {
 			f()
 		}
 	}
-	var objects *objectstore.Store
 	if c.ObjectsURL != "" {
-		if objects, err = objectstore.Open(ctx, c.ObjectsURL); err != nil {
+		if r.objects, err = objectstore.Open(ctx, c.ObjectsURL); err != nil {
 			closeAll()
 			return resources{}, nil, fmt.Errorf("object storage: %w", err)
 		}
-		closers = append(closers, func() { _ = objects.Close() })
+		closers = append(closers, func() { _ = r.objects.Close() })
 	}
-	return resources{
-		keys: keys, redis: client, objects: objects, registry: telemetry.NewRegistry(), databaseURL: c.databaseURL, sharedLimits: true,
-	}, closeAll, nil
+	return r, closeAll, nil
 }
 
 // remotes collects the addresses of components outside this process.

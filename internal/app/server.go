@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/commercestack/commercestack/internal/certificate"
 	"github.com/commercestack/commercestack/internal/rest"
 	"github.com/commercestack/commercestack/internal/rpc"
 	"github.com/commercestack/commercestack/internal/telemetry"
@@ -22,18 +25,27 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 120 * time.Second
-	shutdownTimeout   = 30 * time.Second
-	maxHeaderBytes    = 64 << 10
+	// shutdownTimeout, a drain delay and the grace of jobs are together within the 45 s a pod gets.
+	shutdownTimeout = 20 * time.Second
+	maxHeaderBytes  = 64 << 10
 )
 
 // listener is one address of the process.
 type listener struct {
 	net    net.Listener
 	server *http.Server
+	// last holds for the address of probes and metrics, which answers until everything else has ended.
+	last bool
 }
 
 func (l *listener) serve() error {
-	if err := l.server.Serve(l.net); !errors.Is(err, http.ErrServerClosed) {
+	var err error
+	if l.server.TLSConfig != nil {
+		err = l.server.ServeTLS(l.net, "", "")
+	} else {
+		err = l.server.Serve(l.net)
+	}
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -46,35 +58,73 @@ func (l *listener) close() { _ = l.net.Close() }
 func (p *process) newServer() *connect.Server {
 	return rpc.NewServer(rpc.ServerOptions{
 		Signer: p.resources.keys.signer, Logger: p.resources.logger, Registry: p.resources.registry,
-		Interceptors: p.dataInterceptors(),
+		Interceptors: p.dataInterceptors(), TracerProvider: p.resources.tracing,
 	})
 }
 
 // listen opens an address. HTTP/1.1 and HTTP/2 without TLS are served beside
 // each other: gRPC clients and our own gateway need the latter.
 func (p *process) listen(address string, handler http.Handler) error {
+	return p.listenTLS(address, handler, nil)
+}
+
+// listenTLS opens an address that is served with the store's certificate, or
+// without TLS when there is no store.
+func (p *process) listenTLS(address string, handler http.Handler, store *certificate.Store) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	p.listeners = append(p.listeners, listener{net: l, server: &http.Server{
-		Handler: handler, Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ReadTimeout: time.Minute,
-	}})
+	server := &http.Server{
+		Handler: p.parting(handler), Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ReadTimeout: time.Minute, ErrorLog: slog.NewLogLogger(p.resources.logger.Handler(), slog.LevelWarn),
+	}
+	if store == nil {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP2(true)
+		server.TLSConfig = store.Server()
+	}
+	p.listeners = append(p.listeners, listener{net: l, server: server})
 	return nil
 }
 
-func (p *process) shutdownListeners() error {
+// parting tells clients with each answer of a draining process to take another
+// connection, which leads to another process: HTTP/1.1 by Connection: close,
+// which becomes a GOAWAY on HTTP/2. Closing idle connections instead would lose
+// the request that is just being sent.
+func (p *process) parting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// shutdownListeners lets requests end, those of probes and Prometheus last. What
+// has not ended in time is cut off: the pod would be killed anyway.
+func (p *process) shutdownListeners() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	var all []error
-	for i := range p.listeners {
-		all = append(all, p.listeners[i].server.Shutdown(ctx))
+	for _, last := range []bool{false, true} {
+		var group sync.WaitGroup
+		for i := range p.listeners {
+			l := &p.listeners[i]
+			if l.last != last {
+				continue
+			}
+			group.Go(func() {
+				if err := l.server.Shutdown(ctx); err != nil {
+					p.resources.logger.WarnContext(ctx, "requests were cut off by the stop", slog.String("listen", l.net.Addr().String()), slog.Any("cause", err))
+					_ = l.server.Close()
+				}
+			})
+		}
+		group.Wait()
 	}
-	return errors.Join(all...)
 }
 
 // handler serves the components of this process to the gateway and to other
@@ -125,9 +175,6 @@ func (p *process) metricsHandler() http.Handler {
 }
 
 func replaceComponent(text, name string) string { return strings.ReplaceAll(text, "{component}", name) }
-
-// newTransport reaches other components; the gateway and the clients share its shape.
-func newTransport() http.RoundTripper { return gateway.NewTransport() }
 
 // target is one remote address with all of the traffic.
 func target(u *url.URL) []gateway.Target { return []gateway.Target{{URL: u, Weight: 1}} }

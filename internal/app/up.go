@@ -21,6 +21,7 @@ import (
 
 	"github.com/commercestack/commercestack/internal/objectstore"
 	"github.com/commercestack/commercestack/internal/pgserver"
+	"github.com/commercestack/commercestack/internal/postgres"
 	"github.com/commercestack/commercestack/internal/telemetry"
 )
 
@@ -236,11 +237,13 @@ func (c *upCommand) prepare(ctx context.Context, h *host, adminURL string) error
 	if err != nil {
 		return err
 	}
-	passwords := make(map[string]string)
+	var components []postgres.Component
 	for _, entry := range registry {
-		passwords[entry.name] = password
+		if entry.migrations != nil {
+			components = append(components, postgres.Component{Name: entry.name, Password: password})
+		}
 	}
-	if err := prepareDatabase(ctx, adminURL, passwords); err != nil {
+	if err := prepareDatabase(ctx, adminURL, components); err != nil {
 		return fmt.Errorf("prepare the database: %w", err)
 	}
 	h.resources.databaseURL = func(component string) (string, error) { return loginURL(adminURL, component, password) }

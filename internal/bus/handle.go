@@ -30,6 +30,8 @@ func (s Subscription) HandleSafely(ctx context.Context, e event.Event) (err erro
 	if e.TraceID != "" {
 		ctx = telemetry.WithRequestID(ctx, e.TraceID)
 	}
+	ctx, end := telemetry.StartWork(ctx, s.Name+" "+e.Type)
+	defer func() { end(err) }()
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("panic: %v\n%s", cause, debug.Stack())

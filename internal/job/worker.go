@@ -66,7 +66,9 @@ func (w *worker[T]) Work(ctx context.Context, j *river.Job[T]) (err error) {
 	defer func() {
 		w.client.metrics.seconds.WithLabelValues(j.Kind, outcome).Observe(time.Since(start).Seconds())
 	}()
-	err = w.work(withRequest(ctx, j.JobRow), j)
+	ctx, end := telemetry.StartWork(withRequest(ctx, j.JobRow), "job "+j.Kind)
+	defer func() { end(err) }()
+	err = w.work(ctx, j)
 	outcome = "ok"
 	if err != nil {
 		outcome = "error"

@@ -23,8 +23,14 @@ func NewRegistry() *prometheus.Registry {
 	return registry
 }
 
+// Registry takes metrics and gives them to Prometheus.
+type Registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
+}
+
 // MetricsHandler serves the registry to Prometheus.
-func MetricsHandler(registry *prometheus.Registry) http.Handler {
+func MetricsHandler(registry Registry) http.Handler {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry, MaxRequestsInFlight: 4})
 }
 

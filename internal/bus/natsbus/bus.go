@@ -10,6 +10,7 @@ package natsbus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,8 @@ type Config struct {
 	URL string
 	// Credentials is the path of a credentials file; "" when the URL says enough.
 	Credentials string
+	// AuthoritiesFile names a PEM file of authorities to trust instead of the system's. It is read again with each connection.
+	AuthoritiesFile string
 	// Component labels the metrics.
 	Component string
 	// Replicas of each stream on a cluster; 1.
@@ -131,6 +134,9 @@ func New(ctx context.Context, config Config) (*Bus, error) {
 	}
 	if config.Credentials != "" {
 		options = append(options, nats.UserCredentials(config.Credentials))
+	}
+	if config.AuthoritiesFile != "" {
+		options = append(options, nats.Secure(&tls.Config{MinVersion: tls.VersionTLS13}), nats.RootCAs(config.AuthoritiesFile))
 	}
 	conn, err := nats.Connect(config.URL, options...)
 	if err != nil {
