@@ -29,7 +29,7 @@ func orders() row {
 		},
 		{
 			title: "Broken invariants", unit: "none", bad: 1,
-			queries: one(`max by (invariant) (commerce_invariant_violations{SELECTOR})`, "{{invariant}}"),
+			queries: one(`max by (component, invariant) (commerce_invariant_violations{SELECTOR})`, "{{component}} {{invariant}}"),
 		},
 		{
 			title: "Money that needs a person", description: "Counted since the pods started.", unit: "none", bad: 1,

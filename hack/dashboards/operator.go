@@ -38,7 +38,9 @@ func stacks() row {
 	for _, condition := range v1alpha1.ConditionTypes {
 		conditions = append(conditions, query{legend: condition, unit: "bool_yes_no", expr: holds(condition)})
 	}
-	count := func(condition, value string) []query { return one(fmt.Sprintf("count(%s == %s) or vector(0)", holds(condition), value), "") }
+	count := func(condition, value string) []query {
+		return one(fmt.Sprintf("count(%s == %s) or vector(0)", holds(condition), value), "")
+	}
 	return row{title: "Stacks", panels: []panel{
 		{title: "Stacks", kind: stat, width: 4, unit: "none", queries: one("count("+holds(v1alpha1.ConditionReady)+")", "")},
 		{title: "Not ready", kind: stat, width: 4, unit: "none", bad: 1, queries: count(v1alpha1.ConditionReady, "0")},

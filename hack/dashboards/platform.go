@@ -35,7 +35,7 @@ func glance() row {
 		{title: "Orders in an hour", kind: stat, width: 3, unit: "none", queries: one(`sum(increase(commerce_order_transitions_total{SELECTOR, from=""}[1h]))`, "")},
 		{
 			title: "Broken invariants", description: "What must always hold between orders, stock, payments and events, and does not.",
-			kind: stat, width: 3, unit: "none", bad: 1, queries: one(`sum(max by (namespace, stack, invariant) (commerce_invariant_violations{SELECTOR}))`, ""),
+			kind: stat, width: 3, unit: "none", bad: 1, queries: one(`sum(max by (namespace, stack, component, invariant) (commerce_invariant_violations{SELECTOR}))`, ""),
 		},
 		{
 			title: "Oldest event", description: "How long the oldest event has waited in an outbox.",
