@@ -106,17 +106,17 @@ check-migrations: ## Fail when the migrations do not produce the Ent schemas.
 
 .PHONY: test
 test: ## Run every test (PKG=./services/order/... for some).
-	@hack/debian.sh postgres redis browser
+	@hack/debian.sh postgres redis browser prometheus
 	@go test -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(PKG)
 
 .PHONY: test-race
 test-race: ## Run the concurrent packages' tests under the race detector.
-	@hack/debian.sh postgres redis browser race
+	@hack/debian.sh postgres redis browser race prometheus
 	@go test -race -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) $(RACE_PKG)
 
 .PHONY: cover
 cover: ## Print the coverage of hand-written code and the packages under 90 %.
-	@hack/debian.sh postgres redis browser
+	@hack/debian.sh postgres redis browser prometheus
 	@go run ./hack/cover -timeout $(TEST_TIMEOUT) -min 90
 
 .PHONY: lint
