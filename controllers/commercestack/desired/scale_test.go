@@ -1,0 +1,130 @@
+package desired
+
+import (
+	"testing"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+)
+
+func TestScale(t *testing.T) {
+	t.Parallel()
+	autoscaled := Scale{Autoscaled: true, Min: 2, Max: 10, TargetCPU: 60, Settle: 300}
+	for name, c := range map[string]struct {
+		spec      string
+		component v1alpha1.ComponentName
+		api       Scale
+		workers   *Scale
+	}{
+		"development runs one pod, which works too": {
+			spec: developmentSpec, component: "order", api: Scale{Min: 1, Max: 1},
+		},
+		"staging scales both": {
+			spec: stagingSpec, component: "order", api: autoscaled, workers: &autoscaled,
+		},
+		"production scales both": {
+			spec: productionSpec, component: "billing", api: autoscaled, workers: &autoscaled,
+		},
+		"the gateway has no queues": {
+			spec: productionSpec, component: "gateway", api: autoscaled,
+		},
+		"development scales when it is told to": {
+			spec: developmentSpec + "  services: [{name: order, autoscaling: {minReplicas: 1, maxReplicas: 3}}]\n", component: "order",
+			api: Scale{Autoscaled: true, Min: 1, Max: 3, TargetCPU: 60, Settle: 300},
+		},
+		"development has workers when it is told to": {
+			spec: developmentSpec + "  services: [{name: order, workers: {}}]\n", component: "order", api: Scale{Min: 1, Max: 1}, workers: &Scale{Min: 1, Max: 1},
+		},
+		"everything can be said": {
+			spec: productionSpec + "  services: [{name: order, autoscaling: {minReplicas: 3, maxReplicas: 4, targetCPUUtilization: 55, scaleDownStabilizationSeconds: 0}," +
+				" workers: {autoscaling: {mode: \"Off\"}, replicas: 5}}]\n",
+			component: "order",
+			api:       Scale{Autoscaled: true, Min: 3, Max: 4, TargetCPU: 55},
+			workers:   &Scale{Min: 5, Max: 5},
+		},
+		"off without a number is two": {
+			spec: productionSpec + "  services: [{name: order, autoscaling: {mode: \"Off\"}}]\n", component: "order", api: Scale{Min: 2, Max: 2}, workers: &autoscaled,
+		},
+		"none at all": {
+			spec: stagingSpec + "  services: [{name: order, autoscaling: {mode: \"Off\"}, replicas: 0, workers: {mode: Shared}}]\n", component: "order", api: Scale{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := givenSpec(t, c.spec)
+			if got := APIScale(in, c.component); got != c.api {
+				t.Errorf("APIScale = %+v, want %+v", got, c.api)
+			}
+			got, ok := WorkerScale(in, c.component)
+			if ok != (c.workers != nil) || (ok && got != *c.workers) {
+				t.Errorf("WorkerScale = %+v, %v, want %+v", got, ok, c.workers)
+			}
+		})
+	}
+}
+
+func TestReplicasAreNotAppliedUnderAnAutoscaler(t *testing.T) {
+	t.Parallel()
+	in := givenSpec(t, productionSpec+"  services: [{name: order, autoscaling: {mode: \"Off\"}, replicas: 4}]\n")
+	order, err := ForComponent(in, "order")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if order.HPA != nil || order.Deployment.Spec.Replicas == nil || *order.Deployment.Spec.Replicas != 4 {
+		t.Errorf("the API pods of order: HPA %v, replicas %v; want none and 4", order.HPA, order.Deployment.Spec.Replicas)
+	}
+	if order.WorkerHPA == nil || order.Worker.Spec.Replicas != nil {
+		t.Errorf("the workers of order: HPA %v, replicas %v; want one and none", order.WorkerHPA, order.Worker.Spec.Replicas)
+	}
+	if len(order.InitialReplicas) != 1 || *order.InitialReplicas[0].GetName() != "shop-order-worker" || *order.InitialReplicas[0].Spec.Replicas != 2 {
+		t.Errorf("InitialReplicas = %+v, want those of the workers: 2", order.InitialReplicas)
+	}
+	if initial := order.InitialReplicas[0]; initial.Labels != nil || initial.Spec.Selector != nil || initial.Spec.Template != nil {
+		t.Errorf("InitialReplicas carries more than replicas: %+v", initial)
+	}
+}
+
+func TestPoolsFitTheServer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spec string
+		size int32
+		fits bool
+	}{
+		"development":               {developmentSpec, 8, true},
+		"production":                {productionSpec, 3, true},
+		"a larger server":           {productionSpec + "  postgres: {parameters: {max_connections: \"2000\"}}\n", 8, true},
+		"a server that is too slim": {productionSpec + "  postgres: {parameters: {max_connections: \"100\"}}\n", 2, false},
+		"more pods": {
+			productionSpec + "  services: [{name: order, autoscaling: {maxReplicas: 100}}]\n", 2, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := givenSpec(t, c.spec)
+			size, fits := pool(in, "order")
+			if size != c.size || fits != c.fits {
+				t.Errorf("pool = %d, %v, want %d, %v", size, fits, c.size, c.fits)
+			}
+			var all int32
+			for _, component := range DataComponents() {
+				size, _ := pool(in, component)
+				pods := surged(APIScale(in, component).Max)
+				if workers, ok := WorkerScale(in, component); ok {
+					pods += surged(workers.Max)
+				}
+				all += pods * (size + listeners)
+			}
+			if c.fits && all > maxConnections(in)-reservedConnections {
+				t.Errorf("all pods together take %d connections of %d", all, maxConnections(in))
+			}
+		})
+	}
+	t.Run("a component that scales does not restart another", func(t *testing.T) {
+		t.Parallel()
+		before, _ := pool(givenSpec(t, productionSpec), "user")
+		after, _ := pool(givenSpec(t, productionSpec+"  services: [{name: order, autoscaling: {maxReplicas: 5}}]\n"), "user")
+		if before != after {
+			t.Errorf("the pool of user went from %d to %d because order scales", before, after)
+		}
+	})
+}
