@@ -1,0 +1,264 @@
+package plugin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/internal/kubetest"
+)
+
+// testCluster is a real API server, without controllers: the tests play their part.
+type testCluster struct {
+	client.Client
+
+	kubeconfig string
+}
+
+func newTestCluster(t *testing.T) testCluster {
+	t.Helper()
+	running := kubetest.New(t, "config/crd")
+	user, err := running.Environment.AddUser(envtest.User{Name: "alice", Groups: []string{"system:masters"}}, running.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := user.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := genericclioptions.NewConfigFlags(false)
+	flags.KubeConfig = &kubeconfig
+	c, err := options{flags: flags, streams: genericiooptions.NewTestIOStreamsDiscard()}.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testCluster{Client: c.Client, kubeconfig: kubeconfig}
+}
+
+// create writes a shop into a namespace of its own, status included.
+func (c testCluster) create(t *testing.T, s *shop) {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}
+	for _, object := range append([]client.Object{namespace, s.stack}, s.objects...) {
+		status := object.DeepCopyObject().(client.Object)
+		if err := c.Create(t.Context(), object); err != nil {
+			t.Fatalf("create %T %s: %v", object, object.GetName(), err)
+		}
+		switch object.(type) {
+		case *corev1.Namespace, *corev1.Secret, *corev1.Event, *corev1.Service:
+			continue
+		}
+		status.SetResourceVersion(object.GetResourceVersion())
+		status.SetUID(object.GetUID())
+		if err := c.Status().Update(t.Context(), status); err != nil {
+			t.Fatalf("status of %T %s: %v", object, object.GetName(), err)
+		}
+	}
+}
+
+// run is a command line and what it printed.
+func (c testCluster) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	o := options{
+		flags:   genericclioptions.NewConfigFlags(false),
+		streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
+		now:     func() time.Time { return noon },
+		newID:   func() string { return "id1" },
+	}
+	code = run(t.Context(), append([]string{"--kubeconfig", c.kubeconfig}, args...), o)
+	return out.String(), errOut.String(), code
+}
+
+func (c testCluster) get(t *testing.T, namespace string) *v1alpha1.CommerceStack {
+	t.Helper()
+	stack := &v1alpha1.CommerceStack{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "demo"}, stack); err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+// TestOnACluster starts one API server for all cases.
+func TestOnACluster(t *testing.T) { //nolint:tparallel // the cases share a cluster that must outlive them
+	t.Parallel()
+	c := newTestCluster(t)
+	t.Run("unreadable", func(t *testing.T) { testUnreadable(t, c) })
+	for name, newScene := range shops {
+		c.create(t, newScene(t, name))
+	}
+	t.Run("status", func(t *testing.T) { testStatus(t, c) })
+	t.Run("open", func(t *testing.T) { testOpen(t, c) })
+	t.Run("pause", func(t *testing.T) { testPause(t, c) })
+	t.Run("rollout", func(t *testing.T) { testRollout(t, c) })
+	t.Run("rotate", func(t *testing.T) { testRotate(t, c) })
+}
+
+func testUnreadable(t *testing.T, c testCluster) {
+	for _, args := range [][]string{
+		{"status"},
+		{"status", "-A"},
+		{"status", "-n", "nowhere", "demo"},
+		{"status", "--output", "yaml"},
+		{"status", "demo", "-A"},
+		{"status", "--context", "nowhere"},
+		{"status", "--server", "https://127.0.0.1:1"},
+		{"explode"},
+	} {
+		if out, errOut, code := c.run(t, args...); code != ExitUnreadable || out != "" || !strings.HasPrefix(errOut, "kubectl commerce: ") {
+			t.Errorf("%v: code %d, printed %q and %q", args, code, out, errOut)
+		}
+	}
+}
+
+func testStatus(t *testing.T, c testCluster) {
+	for name := range shops {
+		want := ExitNotReady
+		if name == "healthy" || name == "rolling" {
+			want = ExitOK
+		}
+		out, errOut, code := c.run(t, "status", "demo", "-n", name)
+		if code != want {
+			t.Errorf("%s: code %d, want %d: %s", name, code, want, errOut)
+		}
+		golden(t, name+".txt", out)
+	}
+	out, _, code := c.run(t, "status", "-A", "-o", "json")
+	var all struct{ Items []report }
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all.Items) != len(shops) || code != ExitNotReady {
+		t.Errorf("%d stacks, code %d, %v", len(all.Items), code, err)
+	}
+	for _, r := range all.Items {
+		if r.Ready != (r.Namespace == "healthy" || r.Namespace == "rolling") {
+			t.Errorf("%s is ready %t", r.Namespace, r.Ready)
+		}
+	}
+}
+
+func testOpen(t *testing.T, c testCluster) {
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "demo-gateway", Namespace: "healthy"}}
+	service.Spec.Ports = []corev1.ServicePort{{Name: "public", Port: 443}}
+	if err := c.Create(t.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	out, errOut, code := c.run(t, "open", "-n", "healthy")
+	if code != ExitOK {
+		t.Fatalf("code %d: %s", code, errOut)
+	}
+	golden(t, "open.txt", out)
+	if _, _, code := c.run(t, "open", "-n", "unseen"); code != ExitUnreadable {
+		t.Errorf("a shop without a gateway gives %d", code)
+	}
+}
+
+func testPause(t *testing.T, c testCluster) {
+	policy := func() v1alpha1.ReconcilePolicy { return c.get(t, "healthy").Spec.ReconcilePolicy }
+	if _, errOut, code := c.run(t, "resume", "demo", "-n", "healthy"); code != ExitNotReady {
+		t.Errorf("resuming a managed stack gives %d: %s", code, errOut)
+	}
+	if _, errOut, code := c.run(t, "pause", "demo", "-n", "healthy"); code != ExitOK || policy() != v1alpha1.ReconcilePaused {
+		t.Errorf("pausing gives %d, %s: %s", code, policy(), errOut)
+	}
+	if _, errOut, code := c.run(t, "resume", "demo", "-n", "healthy"); code != ExitOK || policy() != v1alpha1.ReconcileManaged {
+		t.Errorf("resuming gives %d, %s: %s", code, policy(), errOut)
+	}
+	stack := c.get(t, "healthy")
+	for _, entry := range stack.ManagedFields {
+		if entry.Manager == fieldOwner && entry.Operation != metav1.ManagedFieldsOperationUpdate {
+			t.Errorf("the plugin applies as %v", entry)
+		}
+	}
+	stack.Spec.ReconcilePolicy = v1alpha1.ReconcileObserve
+	if err := c.Update(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, code := c.run(t, "pause", "demo", "-n", "healthy"); code != ExitNotReady || policy() != v1alpha1.ReconcileObserve {
+		t.Errorf("pausing an observed stack gives %d, %s", code, policy())
+	}
+}
+
+func testRollout(t *testing.T, c testCluster) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"pause", "demo", "--rollout"}, "pause:9b2e=id1"},
+		{[]string{"resume", "demo", "--rollout"}, "resume:9b2e=id1"},
+		{[]string{"promote", "demo"}, "promote:9b2e=id1"},
+		{[]string{"abort", "demo"}, "abort:9b2e=id1"},
+		{[]string{"undo", "demo"}, "undo:=id1"},
+		{[]string{"rollback", "demo", "--to", "0a0a"}, "undo:0a0a=id1"},
+	} {
+		_, errOut, code := c.run(t, append(test.args, "-n", "rolling")...)
+		got := c.get(t, "rolling").Annotations[v1alpha1.AnnotationRollout]
+		if code != ExitOK || got != test.want {
+			t.Errorf("%v: code %d, wrote %q, want %q: %s", test.args, code, got, test.want, errOut)
+		}
+		if _, err := v1alpha1.ParseRolloutRequest(got); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, args := range [][]string{{"abort", "demo"}, {"promote", "demo"}, {"approve", "demo"}, {"pause", "demo", "--rollout"}} {
+		if _, _, code := c.run(t, append(args, "-n", "sick")...); code != ExitNotReady || len(c.get(t, "sick").Annotations) > 0 {
+			t.Errorf("%v without a rollout gives %d", args, code)
+		}
+	}
+	if _, _, code := c.run(t, "approve", "demo", "-n", "rolling", "--revision", "0bad"); code != ExitNotReady {
+		t.Errorf("approving another revision gives %d", code)
+	}
+	if _, errOut, code := c.run(t, "approve", "demo", "-n", "rolling", "--revision", "9b2e"); code != ExitOK {
+		t.Errorf("approving gives %d: %s", code, errOut)
+	}
+	if got := c.get(t, "rolling").Annotations[v1alpha1.AnnotationApprove]; got != "9b2e" {
+		t.Errorf("approved %q", got)
+	}
+}
+
+func testRotate(t *testing.T, c testCluster) {
+	if _, errOut, code := c.run(t, "rotate", "demo", "postgres-shop", "-n", "sick"); code != ExitNotReady || !strings.Contains(errOut, "postgres-order") {
+		t.Errorf("an unknown secret gives %d: %s", code, errOut)
+	}
+	if _, errOut, code := c.run(t, "rotate", "demo", "postgres-order", "-n", "sick"); code != ExitOK {
+		t.Errorf("rotating gives %d: %s", code, errOut)
+	}
+	want := v1alpha1.RotationRequest{Secret: "postgres-order", ID: "id1"}
+	if got, err := v1alpha1.ParseRotationRequest(c.get(t, "sick").Annotations[v1alpha1.AnnotationRotate]); err != nil || got != want {
+		t.Errorf("asked for %v, %v", got, err)
+	}
+}
+
+// TestMainSaysWhatIsWrong covers the command line as a process sees it.
+func TestMainSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	var out, errOut bytes.Buffer
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("too slow"))
+	defer cancel()
+	missing := ptr.To(filepath.Join(t.TempDir(), "missing"))
+	code := Main(ctx, []string{"status", "--kubeconfig", *missing}, genericiooptions.IOStreams{Out: &out, ErrOut: &errOut})
+	if code != ExitUnreadable || errOut.Len() == 0 {
+		t.Errorf("a missing kubeconfig gives %d: %s", code, &errOut)
+	}
+	errOut.Reset()
+	if code := Main(ctx, []string{"--help"}, genericiooptions.IOStreams{Out: &out, ErrOut: &errOut}); code != ExitOK || !strings.Contains(out.String(), "kubectl commerce") {
+		t.Errorf("help gives %d: %s", code, &out)
+	}
+}
