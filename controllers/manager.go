@@ -80,8 +80,8 @@ func Run(ctx context.Context, cluster *rest.Config, config Config) error {
 	return nil
 }
 
-// NewManager returns a manager with every controller in it.
-func NewManager(cluster *rest.Config, config Config) (ctrl.Manager, error) {
+// NewManager returns a manager with every controller in it. Options change what it is made of.
+func NewManager(cluster *rest.Config, config Config, options ...func(*ctrl.Options)) (ctrl.Manager, error) {
 	logger := logr.FromSlogHandler(config.Logger.Handler())
 	ctrl.SetLogger(logger)
 	scheme, err := Scheme()
@@ -89,7 +89,7 @@ func NewManager(cluster *rest.Config, config Config) (ctrl.Manager, error) {
 		return nil, err
 	}
 	lease, renew, retry, stop := leaseDuration, renewDeadline, retryPeriod, stopTimeout
-	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
+	all := ctrl.Options{
 		Scheme: scheme, Logger: logger,
 		Cache:   cacheOptions(config.Namespaces),
 		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: true}},
@@ -97,7 +97,11 @@ func NewManager(cluster *rest.Config, config Config) (ctrl.Manager, error) {
 		LeaderElection: config.LeaderElect, LeaderElectionID: Name, LeaderElectionNamespace: config.LeaseNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &lease, RenewDeadline: &renew, RetryPeriod: &retry, GracefulShutdownTimeout: &stop,
-	})
+	}
+	for _, option := range options {
+		option(&all)
+	}
+	mgr, err := ctrl.NewManager(cluster, all)
 	if err != nil {
 		return nil, fmt.Errorf("start the manager: %w", err)
 	}

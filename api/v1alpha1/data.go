@@ -91,11 +91,11 @@ type SecretRef struct {
 
 // RedisSpec says where Redis runs.
 //
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Managed'",message="redis.mode must be StatefulSet or External"
 // +kubebuilder:validation:XValidation:rule="self.mode == oldSelf.mode",message="redis.mode cannot change: create a new stack"
 // +kubebuilder:validation:XValidation:rule="has(self.external) == (self.mode == 'External')",message="redis.external is required with mode External and only allowed with it"
 type RedisSpec struct {
 	// Mode says who runs it.
-	// +kubebuilder:validation:Enum=StatefulSet;External
 	// +kubebuilder:default=StatefulSet
 	// +optional
 	Mode DataMode `json:"mode,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -70,6 +71,9 @@ func (p *Pass) Apply(ctx context.Context, configuration runtime.ApplyConfigurati
 	known := p.applier.lookup(p.owner.GetUID(), k)
 	if live != nil {
 		settled, err := p.settled(k, known, desired, live)
+		if err == nil && !settled && known.desired == "" && eager[k.kind.Kind] {
+			settled, err = p.adopt(k, want, desired, live)
+		}
 		if err != nil || settled {
 			return err
 		}
@@ -135,6 +139,55 @@ func (p *Pass) settled(k key, known entry, desired string, live client.Object) (
 	}
 	skips.Inc()
 	return true, nil
+}
+
+// eager are kinds whose objects get a new version from every apply, even one that
+// changes nothing. For them a new process looks first.
+var eager = map[string]bool{"PersistentVolumeClaim": true}
+
+// adopt remembers an object as applied when all that is wanted stands in it.
+func (p *Pass) adopt(k key, want *unstructured.Unstructured, desired string, live client.Object) (bool, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return false, fmt.Errorf("read %s %s: %w", k.kind.Kind, k.name, err)
+	}
+	content["apiVersion"], content["kind"] = want.GetAPIVersion(), want.GetKind()
+	if !within(want.Object, content) {
+		return false, nil
+	}
+	now, err := fingerprint(live)
+	if err != nil {
+		return false, err
+	}
+	p.applier.remember(p.owner.GetUID(), k, entry{desired: desired, uid: string(live.GetUID()), version: live.GetResourceVersion(), fingerprint: now})
+	return true, nil
+}
+
+// within says whether everything in want stands in have.
+func within(want, have any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := have.(map[string]any)
+		for name, value := range want {
+			if !ok || !within(value, object[name]) {
+				return false
+			}
+		}
+		return ok
+	case []any:
+		list, ok := have.([]any)
+		if !ok || len(list) != len(want) {
+			return false
+		}
+		for i := range want {
+			if !within(want[i], list[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return equality.Semantic.DeepEqual(want, have)
+	}
 }
 
 // send applies and remembers.

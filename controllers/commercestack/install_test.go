@@ -49,7 +49,7 @@ func TestInstallDevelopment(t *testing.T) {
 		t.Errorf("%d network policies", len(policies.Items))
 	}
 	for _, name := range []string{"shop-vault", "shop-admin-login", "shop-ca", "shop-order-tls", "shop-postgres-tls", "shop-redis-tls", "shop-stripesim-tls"} {
-		if err := w.Get(t.Context(), client0(w.namespace, name), &corev1.Secret{}); err != nil {
+		if err := w.Get(t.Context(), key(w.namespace, name), &corev1.Secret{}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,7 +62,7 @@ func (w *world) putStatus(t *testing.T, object client.Object, status func() any,
 	if equality.Semantic.DeepEqual(before, status()) {
 		return false
 	}
-	if err := w.Status().Update(t.Context(), object); err != nil {
+	if err := w.Status().Update(t.Context(), object); err != nil && !errors.IsConflict(err) && !errors.IsNotFound(err) {
 		t.Fatal(err)
 	}
 	return true
@@ -81,7 +82,7 @@ func (w *world) endJob(t *testing.T, job *batchv1.Job, end batchv1.JobConditionT
 	for _, kind := range []batchv1.JobConditionType{before, end} {
 		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now, Reason: "Test"})
 	}
-	if err := w.Status().Update(t.Context(), job); err != nil {
+	if err := w.Status().Update(t.Context(), job); err != nil && !errors.IsConflict(err) && !errors.IsNotFound(err) {
 		t.Fatal(err)
 	}
 }

@@ -40,8 +40,6 @@ type Options struct {
 	// References is a cache of the metadata of Secrets that the operator does not
 	// own: the manager's own cache holds only what it does own.
 	References cache.Cache
-	// SkipNameValidation lets a process run two of this controller, as tests do.
-	SkipNameValidation bool
 }
 
 // SetupWithManager registers the reconciler and everything that wakes it.
@@ -81,10 +79,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 		Watches(&corev1.Pod{}, byLabel, builder.WithPredicates(troubled)).
 		Watches(definition, handler.EnqueueRequestsFromMapFunc(r.allStacks), builder.WithPredicates(foreignDefinition)).
 		WatchesRawSource(source.Kind(options.References, secrets, handler.TypedEnqueueRequestsFromMapFunc(
-			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request { return r.referring(ctx, secret) }))).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: options.Concurrency, ReconciliationTimeout: visitTimeout, SkipNameValidation: &options.SkipNameValidation,
-		}).
+			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {
+				return r.referring(ctx, secret)
+			}))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: options.Concurrency, ReconciliationTimeout: visitTimeout}).
 		Build(r)
 	if err != nil {
 		return fmt.Errorf("build the controller: %w", err)

@@ -74,7 +74,6 @@ func merge(base, over map[string]string) map[string]string {
 	return out
 }
 
-
 // writeSecret creates or updates. A conflict is an error that is tried again: the
 // next visit sees what the other writer wrote.
 func (v *visit) writeSecret(ctx context.Context, secret *corev1.Secret, create bool) (bool, error) {

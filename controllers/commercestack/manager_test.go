@@ -1,0 +1,219 @@
+package commercestack_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers"
+)
+
+// patience is how long something may take that takes milliseconds on a quiet machine.
+const patience = 60 * time.Second
+
+// startOperator runs the operator as it is, for the world's namespace.
+func (w *world) startOperator(t *testing.T, writes *writeLog) {
+	t.Helper()
+	mgr, err := controllers.NewManager(rest.CopyConfig(cluster), controllers.Config{
+		Images: testImages, Namespaces: []string{w.namespace}, MetricsListen: "0", ProbeListen: "0",
+		ClusterDomain: "cluster.local", Concurrency: 4, Logger: slog.New(slog.DiscardHandler),
+	}, func(o *ctrl.Options) {
+		o.Controller.SkipNameValidation = ptr.To(true)
+		o.NewClient = func(config *rest.Config, options client.Options) (client.Client, error) {
+			plain, err := client.NewWithWatch(config, options)
+			if err != nil {
+				return nil, err
+			}
+			return interceptor.NewClient(plain, counting(writes)), nil
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the operator ended with %v", err)
+		}
+	})
+}
+
+// eventually waits, playing the cluster all the while.
+func (w *world) eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		w.playCluster(t)
+		if done() {
+			return
+		}
+	}
+	t.Fatalf("in vain: %s", what)
+}
+
+func TestOperator(t *testing.T) {
+	t.Parallel()
+	var writes writeLog
+	w := newWorld(t)
+	w.startOperator(t, &writes)
+	stack := w.create(t, w.production(t))
+	w.eventually(t, "Ready", func() bool { return isTrue(w.read(t, stack), v1alpha1.ConditionReady) })
+	w.eventually(t, "rest", func() bool {
+		writes.take()
+		time.Sleep(time.Second)
+		return len(writes.take()) == 0
+	})
+
+	t.Run("writes nothing at rest", func(t *testing.T) {
+		before := w.versions(t)
+		time.Sleep(2 * time.Second)
+		if seen := writes.take(); len(seen) != 0 {
+			t.Errorf("writes at rest: %v", seen)
+		}
+		for name, version := range w.versions(t) {
+			if before[name] != version {
+				t.Errorf("%s changed at rest", name)
+			}
+		}
+	})
+	t.Run("repairs drift", func(t *testing.T) { w.testDrift(t) })
+	t.Run("sees references change", func(t *testing.T) {
+		before := w.secretNames(t)["shop-billing"]
+		secret := &corev1.Secret{}
+		if err := w.Get(t.Context(), key(w.namespace, "stripe"), secret); err != nil {
+			t.Fatal(err)
+		}
+		secret.Data["secretKey"] = []byte("sk_live_3")
+		if err := w.Update(t.Context(), secret); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(t, "billing with another Secret", func() bool { return w.secretNames(t)["shop-billing"] != before })
+	})
+	t.Run("uses kinds that appear later", func(t *testing.T) { w.testForeignKind(t) })
+	t.Run("tells events", func(t *testing.T) {
+		var reasons string
+		w.eventually(t, "events", func() bool {
+			list := &eventsv1.EventList{}
+			w.list(t, list)
+			reasons = ""
+			for _, event := range list.Items {
+				if strings.Contains(event.Note, "sk_live") || strings.Contains(event.Note, "whsec") {
+					t.Errorf("an event tells a secret: %s", event.Note)
+				}
+				reasons += event.Reason + " "
+			}
+			return strings.Contains(reasons, "MigrationSucceeded") && strings.Contains(reasons, "CreatedDeployment") && strings.Contains(reasons, "RotatedCertificate")
+		})
+	})
+	t.Run("deletes", func(t *testing.T) {
+		if err := w.Delete(t.Context(), w.read(t, stack)); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually(t, "the stack gone", func() bool { return w.gone(t, &v1alpha1.CommerceStack{}, "shop") })
+	})
+}
+
+// testDrift edits and deletes what the operator made.
+func (w *world) testDrift(t *testing.T) {
+	policies := &networkingv1.NetworkPolicyList{}
+	w.list(t, policies)
+	policy := policies.Items[0].Name
+	if err := w.Delete(t.Context(), &policies.Items[0]); err != nil {
+		t.Fatal(err)
+	}
+	order := &appsv1.Deployment{}
+	if err := w.Get(t.Context(), key(w.namespace, "shop-order"), order); err != nil {
+		t.Fatal(err)
+	}
+	order.Spec.Template.Spec.Containers[0].Image = "example.com/evil"
+	order.Labels["app.kubernetes.io/managed-by"] = "somebody"
+	if err := w.Update(t.Context(), order); err != nil {
+		t.Fatal(err)
+	}
+	service := &corev1.Service{}
+	if err := w.Get(t.Context(), key(w.namespace, "shop-user"), service); err != nil {
+		t.Fatal(err)
+	}
+	service.Spec.Selector = map[string]string{"app": "evil"}
+	if err := w.Update(t.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"shop-vault", "shop-user-tls"} {
+		secret := &corev1.Secret{}
+		if err := w.Get(t.Context(), key(w.namespace, name), secret); err != nil {
+			t.Fatal(err)
+		}
+		if name == "shop-user-tls" {
+			secret.Data["tls.crt"] = []byte("nonsense")
+			if err := w.Update(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.eventually(t, "drift repaired", func() bool {
+		tls := &corev1.Secret{}
+		return !w.gone(t, &networkingv1.NetworkPolicy{}, policy) &&
+			w.Get(t.Context(), key(w.namespace, "shop-order"), order) == nil && order.Spec.Template.Spec.Containers[0].Image == "example.com/commerce:1.0.0" &&
+			order.Labels["app.kubernetes.io/managed-by"] == "commercestack-operator" &&
+			w.Get(t.Context(), key(w.namespace, "shop-user"), service) == nil && service.Spec.Selector["app"] == "" &&
+			w.Get(t.Context(), key(w.namespace, "shop-user-tls"), tls) == nil && strings.HasPrefix(string(tls.Data["tls.crt"]), "-----BEGIN")
+	})
+}
+
+// testForeignKind installs the definition of ServiceMonitor while the operator runs.
+func (w *world) testForeignKind(t *testing.T) {
+	definition := &unstructured.Unstructured{Object: map[string]any{
+		"spec": map[string]any{
+			"group": "monitoring.coreos.com", "scope": "Namespaced",
+			"names": map[string]any{"kind": "ServiceMonitor", "listKind": "ServiceMonitorList", "plural": "servicemonitors", "singular": "servicemonitor"},
+			"versions": []any{map[string]any{
+				"name": "v1", "served": true, "storage": true,
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+			}},
+		},
+	}}
+	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	definition.SetName("servicemonitors.monitoring.coreos.com")
+	if err := w.Create(t.Context(), definition); err != nil {
+		t.Fatal(err)
+	}
+	monitor := &unstructured.Unstructured{}
+	monitor.SetGroupVersionKind(schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"})
+	present := func() bool {
+		return w.Get(t.Context(), key(w.namespace, "shop-metrics"), monitor) == nil && monitor.GetDeletionTimestamp() == nil
+	}
+	w.eventually(t, "a ServiceMonitor", present)
+	uid := monitor.GetUID()
+	if err := w.Delete(t.Context(), monitor); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(t, "the ServiceMonitor again", func() bool { return present() && monitor.GetUID() != uid })
+	if err := w.Delete(t.Context(), definition); err != nil {
+		t.Fatal(err)
+	}
+	// The operator lives on without the kind.
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user"}}
+	time.Sleep(2 * time.Second)
+	if err := w.Delete(t.Context(), service); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(t, "a Service repaired without the kind", func() bool { return !w.gone(t, &corev1.Service{}, "shop-user") })
+}
