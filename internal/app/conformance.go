@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,8 +35,14 @@ func (c *conformanceCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	var caller *http.Client // the suite's own, unless authorities are named
+	if c.CAFile != "" {
+		if caller, err = c.http(); err != nil {
+			return err
+		}
+	}
 	report, err := conformance.Run(ctx, conformance.Options{
-		URL: c.URL, AdminEmail: c.AdminEmail, AdminPassword: password, SimulatorKey: key, Only: c.Only, Parallel: c.Parallel, Out: s.out,
+		HTTP: caller, URL: c.URL, AdminEmail: c.AdminEmail, AdminPassword: password, SimulatorKey: key, Only: c.Only, Parallel: c.Parallel, Out: s.out,
 	})
 	if err != nil {
 		return err

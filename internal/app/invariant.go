@@ -22,12 +22,10 @@ const (
 
 // newInvariants returns the gauge of broken rules. It is 0 while they hold and
 // missing while nobody can tell.
-func newInvariants(registry prometheus.Registerer) *prometheus.GaugeVec {
-	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+func newInvariants() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "commerce_invariant_violations", Help: "What breaks a rule that always holds, by component and rule; 0 when it is kept.",
 	}, []string{"component", "invariant"})
-	registry.MustRegister(gauge)
-	return gauge
 }
 
 // watchInvariants looks at the rules of a component until ctx ends.

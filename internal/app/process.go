@@ -89,9 +89,6 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 			p.close()
 		}
 	}()
-	if r.role.works() {
-		p.invariants = newInvariants(r.registry)
-	}
 	for _, entry := range chosen {
 		if entry.migrations == nil {
 			continue
@@ -113,6 +110,12 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 	}
 	for _, entry := range chosen {
 		if err := p.build(ctx, entry); err != nil {
+			return nil, err
+		}
+	}
+	if r.role.works() {
+		p.invariants = newInvariants()
+		if err := r.registry.Register(p.invariants); err != nil {
 			return nil, err
 		}
 	}

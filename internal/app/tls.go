@@ -108,6 +108,7 @@ func newCommandClient(files certificate.Files, timeout time.Duration) (*http.Cli
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
+	transport.MaxIdleConnsPerHost = outsideIdle
 	transport.DialTLSContext = store.Dialer("h2", "http/1.1")
 	client.Transport = transport
 	return client, nil

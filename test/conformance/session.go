@@ -31,6 +31,9 @@ type Session struct {
 // open logs in and finds out what the shop offers.
 func open(ctx context.Context, o Options) (*Session, error) {
 	s := &Session{Guest: shop.New(o.URL), Currency: "EUR"}
+	if o.HTTP != nil {
+		s.Guest.HTTP = o.HTTP
+	}
 	products, err := s.Guest.Must(ctx, http.MethodGet, "/api/v1/products?pageSize=1", nil)
 	if err != nil {
 		return nil, fmt.Errorf("there is no shop at %s: %w", o.URL, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,8 @@ type Options struct {
 	AdminEmail, AdminPassword string
 	// SimulatorKey is the secret key of the Stripe simulator, "sk_test_…"; without it cases that need the simulator are skipped.
 	SimulatorKey string
+	// HTTP reaches the shop; nil is a client that trusts the system's authorities.
+	HTTP *http.Client
 	// Only keeps the cases of these traps; empty keeps all.
 	Only []int
 	// Parallel is how many cases run at once; 0 means 4.
