@@ -16,6 +16,10 @@ import (
 	"github.com/commercestack/commercestack/hack/cluster/layout"
 )
 
+// grace is how long a component may take to end by itself. All that it would save
+// in a longer time is thrown away anyway.
+const grace = 3 * time.Second
+
 // down stops the cluster and removes all that it made. Built programs, images and
 // logs stay.
 func (c *cluster) down(ctx context.Context) error {
@@ -39,7 +43,7 @@ func (c *cluster) remove(ctx context.Context) error {
 	// containerd last, since it takes note of their end.
 	for _, name := range slices.Backward(components) {
 		if name != "containerd" {
-			if err := c.supervisor.Stop(name, 10*time.Second); err != nil {
+			if err := c.supervisor.Stop(name, grace); err != nil {
 				return err
 			}
 		}
@@ -52,7 +56,7 @@ func (c *cluster) remove(ctx context.Context) error {
 	if err := c.endShims(); err != nil {
 		return err
 	}
-	if err := c.supervisor.Stop("containerd", 10*time.Second); err != nil {
+	if err := c.supervisor.Stop("containerd", grace); err != nil {
 		return err
 	}
 	c.progress.line("pods and containerd have ended")

@@ -72,10 +72,22 @@ func (c *cluster) waitForAddons(ctx context.Context) error {
 	} {
 		group.Go(func() error {
 			if _, err := c.kubectl(ctx, "", args...); err != nil {
-				return fmt.Errorf("wait for the cluster's own pods: %w", err)
+				return fmt.Errorf("wait for the cluster's own pods: %w\n%s", err, c.describeAddons(context.WithoutCancel(ctx)))
 			}
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// describeAddons is what one would look at first when they do not start.
+func (c *cluster) describeAddons(ctx context.Context) string {
+	pods, _ := c.kubectl(ctx, "", "get", "pods", "-n", "kube-system")
+	var out strings.Builder
+	out.WriteString(pods)
+	for _, name := range []string{"coredns", "metrics-server"} {
+		logs, _ := c.kubectl(ctx, "", "logs", "-n", "kube-system", "deployment/"+name, "--tail=5")
+		fmt.Fprintf(&out, "%s: %s\n", name, strings.TrimSpace(logs))
+	}
+	return out.String()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -24,9 +25,16 @@ func (c *cluster) up(ctx context.Context) error {
 		return err
 	}
 	if c.alive() == len(components) && c.apiReady(ctx) == nil {
-		c.progress.line("the cluster runs already")
-		c.printKubeconfig()
-		return nil
+		c.progress.line("the node runs already")
+		if _, err := os.Stat(c.layout.Run("complete")); err == nil {
+			c.printKubeconfig()
+			return nil
+		}
+		// An earlier start was broken off after the node was there.
+		if err := errors.Join(c.load(ctx, catalog.System()), c.applyManifests(ctx, "node", "coredns", "metrics-server")); err != nil {
+			return err
+		}
+		return c.complete(ctx)
 	}
 	if _, err := os.Stat(c.layout.State()); err == nil {
 		c.progress.line("an earlier cluster was not taken down: removing what is left of it")
@@ -48,10 +56,18 @@ func (c *cluster) up(ctx context.Context) error {
 	if err := c.startAll(ctx); err != nil {
 		return err
 	}
+	return c.complete(ctx)
+}
+
+// complete waits for the last pods of a new cluster and remembers that it is whole.
+func (c *cluster) complete(ctx context.Context) error {
 	if err := c.waitForAddons(ctx); err != nil {
 		return err
 	}
 	c.progress.line("DNS and metrics answer: the cluster is ready")
+	if err := os.WriteFile(c.layout.Run("complete"), nil, 0o600); err != nil {
+		return fmt.Errorf("remember that the cluster is ready: %w", err)
+	}
 	c.printKubeconfig()
 	return nil
 }
