@@ -99,8 +99,22 @@ func (s *Storefront) askAgain(w http.ResponseWriter, r *http.Request, v *browser
 	}
 	c.Cart = cart
 	f := s.frame(r, v, "Checkout")
-	status := s.again(r, &f, problem)
+	status := s.again(r, &f, about(problem, cart))
 	return browser.Show(w, r, status, view.CheckoutPage(f, c))
+}
+
+// about says which of the goods a refusal speaks of.
+func about(problem error, cart *orderv1.Cart) error {
+	failure := fault.From(problem)
+	if failure == nil {
+		return problem
+	}
+	for _, item := range cart.GetItems() {
+		if item.ProductId == failure.Metadata["productId"] {
+			return failure.WithMessage("%s: %s", item.Name, failure.Message)
+		}
+	}
+	return problem
 }
 
 func orderPath(id string) string { return "/shop/orders/" + url.PathEscape(id) }

@@ -169,7 +169,7 @@ func TestSoldOutWhileShopping(t *testing.T) {
 	b.fill(map[string]string{"#email": shop.NewEmail(), "#recipient": "P", "#line1": "S 1", "#city": "Berlin"})
 	b.expected = []string{"409"}
 	b.send("form.sheet .primary")
-	b.wait(".notice.problem", "Request")
+	b.wait(".notice.problem", "Last lamp: only 0 of 1 pieces are in stock")
 	if value := b.value("#line1"); value != "S 1" {
 		t.Errorf("what was typed is lost: %q", value)
 	}
