@@ -56,7 +56,25 @@ type query struct {
 
 func one(expr, legend string) []query { return []query{{expr: expr, legend: legend}} }
 
-// quantiles are the usual three of a histogram that is selected by SELECTOR.
+// rate is how fast a counter grows, by some labels.
+func rate(counter, by string) string {
+	return "sum by (" + by + ") (rate(" + counter + "{SELECTOR}[$__rate_interval]))"
+}
+
+// increase is by how much a counter grew, by some labels.
+func increase(counter, by string) string {
+	return "sum by (" + by + ") (increase(" + counter + "{SELECTOR}[$__rate_interval]))"
+}
+
+// largest is the largest of gauges that should be equal in every replica.
+func largest(gauge, by string) string { return "max by (" + by + ") (" + gauge + "{SELECTOR})" }
+
+// quantile of a histogram, by some labels.
+func quantile(q, histogram, by string) string {
+	return "histogram_quantile(" + q + ", sum by (" + by + ", le) (rate(" + histogram + "_bucket{SELECTOR}[$__rate_interval])))"
+}
+
+// quantiles are the usual three of a whole histogram.
 func quantiles(histogram string) []query {
 	expr := func(q string) string {
 		return "histogram_quantile(" + q + ", sum by (le) (rate(" + histogram + "_bucket{SELECTOR}[$__rate_interval])))"

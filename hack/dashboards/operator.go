@@ -44,7 +44,10 @@ func stacks() row {
 	return row{title: "Stacks", panels: []panel{
 		{title: "Stacks", kind: stat, width: 4, unit: "none", queries: one("count("+holds(v1alpha1.ConditionReady)+")", "")},
 		{title: "Not ready", kind: stat, width: 4, unit: "none", bad: 1, queries: count(v1alpha1.ConditionReady, "0")},
-		{title: "Stalled", description: "Only a change of the spec, or of what it refers to, helps.", kind: stat, width: 4, unit: "none", bad: 1, queries: count(v1alpha1.ConditionStalled, "1")},
+		{
+			title: "Stalled", description: "Only a change of the spec, or of what it refers to, helps.", kind: stat, width: 4, unit: "none", bad: 1,
+			queries: count(v1alpha1.ConditionStalled, "1"),
+		},
 		{title: "Rolling out", kind: stat, width: 4, unit: "none", queries: count(v1alpha1.ConditionRollingOut, "1")},
 		{title: "Awaiting approval", kind: stat, width: 4, unit: "none", warn: 1, bad: 1000, queries: count(v1alpha1.ConditionAwaitingApproval, "1")},
 		{title: "Paused", kind: stat, width: 4, unit: "none", warn: 1, bad: 1000, queries: count(v1alpha1.ConditionPaused, "1")},
@@ -55,38 +58,52 @@ func stacks() row {
 }
 
 func secrets() row {
+	const eachSecret = "{{namespace}}/{{stack}} {{secret}}"
 	return row{title: "Secrets and certificates", panels: []panel{
 		{
-			title: "Time until a secret or certificate ends", description: "The operator replaces it before. The alert is at three days.", width: 12, unit: "s", bad: 259200, low: true,
-			queries: one(`min by (namespace, stack, secret) (commercestack_secret_expiry_timestamp_seconds{SELECTOR}) - time()`, "{{namespace}}/{{stack}} {{secret}}"),
+			title: "Time until a secret or certificate ends", width: 12, unit: "s", bad: 259200, low: true,
+			description: "The operator replaces it before. The alert is at three days.",
+			queries:     one(`min by (namespace, stack, secret) (commercestack_secret_expiry_timestamp_seconds{SELECTOR}) - time()`, eachSecret),
 		},
 		{
 			title: "Age of secrets", width: 12, unit: "s",
-			queries: one(`time() - max by (namespace, stack, secret) (commercestack_secret_rotated_timestamp_seconds{SELECTOR})`, "{{namespace}}/{{stack}} {{secret}}"),
+			queries: one("time() - "+largest("commercestack_secret_rotated_timestamp_seconds", "namespace, stack, secret"), eachSecret),
 		},
 	}}
 }
 
 func reconciling() row {
 	return row{title: "Reconciling", panels: []panel{
-		{title: "Reconciles by result", unit: "reqps", queries: one(`sum by (controller, result) (rate(controller_runtime_reconcile_total{SELECTOR}[$__rate_interval]))`, "{{controller}} {{result}}")},
+		{title: "Reconciles by result", unit: "reqps", queries: one(rate("controller_runtime_reconcile_total", "controller, result"), "{{controller}} {{result}}")},
 		{title: "Reconcile time", unit: "s", bad: 5, queries: quantiles("controller_runtime_reconcile_time_seconds")},
-		{title: "Errors", unit: "reqps", queries: one(`sum by (controller) (rate(controller_runtime_reconcile_errors_total{SELECTOR}[$__rate_interval]))`, "{{controller}}")},
+		{title: "Errors", unit: "reqps", queries: one(rate("controller_runtime_reconcile_errors_total", "controller"), "{{controller}}")},
 		{
 			title: "Time by phase, p95", unit: "s",
-			queries: one(`histogram_quantile(0.95, sum by (phase, le) (rate(commercestack_operator_phase_seconds_bucket{SELECTOR}[$__rate_interval])))`, "{{phase}}"),
+			queries: one(quantile("0.95", "commercestack_operator_phase_seconds", "phase"), "{{phase}}"),
 		},
 		{title: "Reconciles at work", unit: "none", queries: one(`sum by (controller) (controller_runtime_active_workers{SELECTOR})`, "{{controller}}")},
-		{title: "Leaders", description: "One operator works; the others wait.", unit: "none", queries: one(`sum by (name) (leader_election_master_status{SELECTOR})`, "{{name}}")},
+		{
+			title: "Leaders", description: "One operator works; the others wait.", unit: "none",
+			queries: one(`sum by (name) (leader_election_master_status{SELECTOR})`, "{{name}}"),
+		},
 	}}
 }
 
 func writing() row {
 	return row{title: "What it writes", panels: []panel{
-		{title: "Applies by kind", description: "At rest there are none.", unit: "reqps", queries: one(`sum by (kind, result) (rate(commercestack_operator_applies_total{SELECTOR}[$__rate_interval]))`, "{{kind}} {{result}}")},
-		{title: "Objects not sent because nothing changed", unit: "reqps", queries: one(`sum(rate(commercestack_operator_apply_skips_total{SELECTOR}[$__rate_interval]))`, "skipped")},
-		{title: "Deletions by kind", unit: "reqps", queries: one(`sum by (kind) (rate(commercestack_operator_deletes_total{SELECTOR}[$__rate_interval])) or vector(0)`, "{{kind}}")},
-		{title: "Calls to the API server", width: 12, unit: "reqps", queries: one(`sum by (method, code) (rate(rest_client_requests_total{SELECTOR}[$__rate_interval]))`, "{{method}} {{code}}")},
+		{
+			title: "Applies by kind", description: "At rest there are none.", unit: "reqps",
+			queries: one(rate("commercestack_operator_applies_total", "kind, result"), "{{kind}} {{result}}"),
+		},
+		{
+			title: "Objects not sent because nothing changed", unit: "reqps",
+			queries: one(`sum(rate(commercestack_operator_apply_skips_total{SELECTOR}[$__rate_interval]))`, "skipped"),
+		},
+		{
+			title: "Deletions by kind", unit: "reqps",
+			queries: one(`sum by (kind) (rate(commercestack_operator_deletes_total{SELECTOR}[$__rate_interval])) or vector(0)`, "{{kind}}"),
+		},
+		{title: "Calls to the API server", width: 12, unit: "reqps", queries: one(rate("rest_client_requests_total", "method, code"), "{{method}} {{code}}")},
 	}}
 }
 
@@ -95,19 +112,19 @@ func workqueue() row {
 		{title: "Waiting", unit: "none", queries: one(`sum by (name) (workqueue_depth{SELECTOR})`, "{{name}}")},
 		{
 			title: "Waiting in the queue, p99", unit: "s", bad: 60,
-			queries: one(`histogram_quantile(0.99, sum by (name, le) (rate(workqueue_queue_duration_seconds_bucket{SELECTOR}[$__rate_interval])))`, "{{name}}"),
+			queries: one(quantile("0.99", "workqueue_queue_duration_seconds", "name"), "{{name}}"),
 		},
 		{title: "Added and retried", unit: "reqps", queries: []query{
-			{expr: `sum by (name) (rate(workqueue_adds_total{SELECTOR}[$__rate_interval]))`, legend: "{{name}} added"},
-			{expr: `sum by (name) (rate(workqueue_retries_total{SELECTOR}[$__rate_interval]))`, legend: "{{name}} retried"},
+			{expr: rate("workqueue_adds_total", "name"), legend: "{{name}} added"},
+			{expr: rate("workqueue_retries_total", "name"), legend: "{{name}} retried"},
 		}},
 	}}
 }
 
 func operatorProcess() row {
 	return row{title: "The operator's pods", panels: []panel{
-		{title: "CPU", description: "Cores.", unit: "none", queries: one(`sum by (pod) (rate(process_cpu_seconds_total{SELECTOR}[$__rate_interval]))`, "{{pod}}")},
-		{title: "Memory", unit: "bytes", queries: one(`max by (pod) (process_resident_memory_bytes{SELECTOR})`, "{{pod}}")},
+		{title: "CPU", description: "Cores.", unit: "none", queries: one(rate("process_cpu_seconds_total", "pod"), "{{pod}}")},
+		{title: "Memory", unit: "bytes", queries: one(largest("process_resident_memory_bytes", "pod"), "{{pod}}")},
 		{title: "Goroutines", unit: "none", queries: one(`sum by (pod) (go_goroutines{SELECTOR})`, "{{pod}}")},
 	}}
 }
