@@ -160,7 +160,8 @@ func (p Policy) afterMigration(s State, o Observation, now time.Time) State {
 }
 
 func (p Policy) waitsForBackup(s State, o Observation) bool {
-	return p.RequireBackup && !o.BackupFresh && !s.first() && !(o.Migration.Revision == s.Target && o.Migration.Succeeded)
+	migrated := o.Migration.Revision == s.Target && o.Migration.Succeeded
+	return p.RequireBackup && !o.BackupFresh && !s.first() && !migrated
 }
 
 // enterWave begins a wave: with the first step of a canary, or by replacing it.

@@ -31,13 +31,13 @@ type Observation struct {
 // Wave is one wave as it runs.
 type Wave struct {
 	// Stable is the revision of every template and every pod of the wave's own
-	// Deployments, empty while they differ.
+	// Deployments, terminating pods included, empty while they differ.
 	Stable string
 	// Available is true when all of those pods are.
 	Available bool
 	// Canary is the revision of every canary pod, empty when there is none or they differ.
 	Canary string
-	// CanaryGone is true when no canary object is left.
+	// CanaryGone is true when no canary object is left, with or without pods.
 	CanaryGone bool
 	// CanaryAvailable is true when all of its pods are.
 	CanaryAvailable bool

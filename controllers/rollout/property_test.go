@@ -178,6 +178,7 @@ func (m *machine) calm(t *rapid.T) {
 				verb = VerbAbort
 			}
 			m.request = Request{Verb: verb, Revision: m.state.Target, ID: fmt.Sprintf("calm%d", i)}
+		default:
 		}
 		if m.state.Ended() && reflect.DeepEqual(before, m.state) && m.uniform() {
 			return

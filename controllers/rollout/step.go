@@ -102,6 +102,7 @@ func (p Policy) Wake(s State, now time.Time) time.Time {
 			}
 			earlier(last.Add(a.Interval))
 		}
+	default:
 	}
 	return at
 }

@@ -60,6 +60,8 @@ func (w *world) observe(target string) Observation {
 		wanted := ""
 		if i < len(w.want) {
 			wanted = w.want[i].Stable
+			// The object of a canary is there before its pods are.
+			seen.CanaryGone = seen.CanaryGone && w.want[i].Canary == ""
 		}
 		if all(wave.stable, wave.stable[0]) && wave.stable[0] == wanted {
 			seen.Stable, seen.Available = wave.stable[0], !w.bad(wave.stable[0]) && wave.stable[0] != ""

@@ -44,6 +44,7 @@ func (p Policy) move(s State, o Observation, now time.Time) State {
 			return s.giveUp(now)
 		}
 		return s
+	default:
 	}
 	step, found := current(s)
 	switch {
@@ -205,6 +206,7 @@ func (p Policy) effects(s State, o Observation, now time.Time) []Effect {
 		return []Effect{{Kind: EffectRunJob, Secret: s.Secret, Job: s.job(VerbRetireLogin, s.Next)}}
 	case StageForgetting:
 		return []Effect{{Kind: EffectErase, Secret: s.Secret, Version: s.Next}}
+	default:
 	}
 	step, found := current(s)
 	switch {

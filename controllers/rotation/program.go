@@ -51,15 +51,20 @@ func program(kind Kind) []step {
 	case KindAuthority:
 		return []step{
 			generate,
-			introduce, {stage: StageIntroduced, wait: settle},
-			promote, {stage: StagePromoted, wait: settle},
-			drop, {stage: StageDropped, wait: settle},
+			introduce,
+			{stage: StageIntroduced, wait: settle},
+			promote,
+			{stage: StagePromoted, wait: settle},
+			drop,
+			{stage: StageDropped, wait: settle},
 			erase,
 		}
 	case KindWebhook:
 		return []step{
 			{stage: StageGenerating, vault: EffectAdopt},
-			promote, {stage: StageOverlapping, wait: webhookOverlap}, drop, erase,
+			promote,
+			{stage: StageOverlapping, wait: webhookOverlap},
+			drop, erase,
 		}
 	case KindSigningKeys:
 		return []step{

@@ -148,6 +148,7 @@ func (w *world) check() string {
 					return fmt.Sprintf("pod %d has %v and refuses pod %d with %v", j, other, i, c)
 				}
 			}
+		case KindWebhook, KindSigningKeys:
 		}
 		if w.kind == KindEncryptionKeys {
 			w.sealed[c.Use] = true
