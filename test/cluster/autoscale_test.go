@@ -1,0 +1,90 @@
+//go:build cluster
+
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+)
+
+// TestAutoscaling puts load on the gateway until it has more pods, takes the
+// load away and waits until it has fewer.
+func TestAutoscaling(t *testing.T) {
+	object := sample(t, "development.yaml")
+	seconds := int32(15)
+	object.Spec.Services = append(object.Spec.Services, v1alpha1.ServiceSpec{
+		Name: v1alpha1.ComponentGateway,
+		Autoscaling: &v1alpha1.AutoscalingSpec{
+			Mode: v1alpha1.AutoscalingHPA, MinReplicas: 2, MaxReplicas: 4, TargetCPUUtilization: 50, ScaleDownStabilizationSeconds: &seconds,
+		},
+		Resources: &corev1.ResourceRequirements{Requests: corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
+		}},
+	})
+	object.Spec.Gateway.RateLimits = map[string]string{"read": "0"}
+	s := apply(t, "e2e-scale", object)
+	s.waitReady(3 * time.Minute)
+	guest := s.shop()
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = guest.Do(ctx, http.MethodGet, "/api/v1/products?pageSize=5", nil)
+			}
+		})
+	}
+	started := time.Now()
+	if err := waitFor(t.Context(), 3*time.Minute, "the gateway has more pods", func(ctx context.Context) (bool, error) {
+		return replicas(ctx, s, 3, 4)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("scaled up after %.1f s of load\n", time.Since(started).Seconds())
+	cancel()
+	group.Wait()
+	started = time.Now()
+	if err := waitFor(t.Context(), 4*time.Minute, "the gateway has two pods again", func(ctx context.Context) (bool, error) {
+		return replicas(ctx, s, 2, 2)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("scaled down %.1f s after the load\n", time.Since(started).Seconds())
+}
+
+// replicas reports whether the autoscaler wants, and the gateway has, a number of pods in a range.
+func replicas(ctx context.Context, s *stack, low, high int) (bool, error) {
+	var hpa autoscalingv2.HorizontalPodAutoscaler
+	if err := kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.name + "-gateway"}, &hpa); err != nil {
+		return false, err
+	}
+	pods, err := s.pods(ctx, "gateway")
+	if err != nil {
+		return false, err
+	}
+	ready := 0
+	for i := range pods {
+		for _, condition := range pods[i].Status.Conditions {
+			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pods[i].DeletionTimestamp == nil {
+				ready++
+			}
+		}
+	}
+	if ready < low || ready > high {
+		return false, fmt.Errorf("%d ready pods, the autoscaler wants %d", ready, hpa.Status.DesiredReplicas)
+	}
+	return true, nil
+}

@@ -1,0 +1,239 @@
+//go:build cluster
+
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/test/shop"
+)
+
+// TestLife takes the Development sample from nothing to its deletion.
+func TestLife(t *testing.T) {
+	s := apply(t, "e2e-life", sample(t, "development.yaml"))
+	fmt.Printf("apply to Ready: %.1f s\n", s.waitReady(3*time.Minute).Seconds())
+	guest := s.shop()
+	admin := s.admin(guest)
+
+	steps := []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"a customer buys from the demo catalog", func(t *testing.T) { purchase(t, guest) }},
+		{"the network is closed to strangers", func(t *testing.T) { strangers(t, s) }},
+		{"nothing changes at rest", func(t *testing.T) { rest(t, s) }},
+		{"an edited object is repaired", func(t *testing.T) { drift(t, s) }},
+		{"a change of the spec loses no request", func(t *testing.T) { change(t, s, guest, admin) }},
+		{"pods die while people order", func(t *testing.T) { killPods(t, s, guest, admin) }},
+		{"the operator dies at random moments", func(t *testing.T) { killOperator(t, s) }},
+		{"PostgreSQL dies while people order", func(t *testing.T) { killPostgres(t, s, guest, admin) }},
+		{"a new operator restarts nothing", func(t *testing.T) { upgradeOperator(t, s) }},
+		{"deletion keeps the data", func(t *testing.T) { deletion(t, s) }},
+	}
+	for _, step := range steps {
+		started := time.Now()
+		if !t.Run(step.name, func(t *testing.T) { s.t = t; step.run(t); s.t = t }) {
+			s.t = t
+			return
+		}
+		s.t = t
+		fmt.Printf("%s: %.1f s\n", step.name, time.Since(started).Seconds())
+	}
+}
+
+// purchase walks from registration to the invoice through the gateway.
+func purchase(t *testing.T, guest *shop.Shop) {
+	ctx := t.Context()
+	var found *shop.Answer
+	// The catalog is loaded by a Job once the shop is there.
+	err := shop.Eventually(ctx, 2*time.Minute, func() (bool, error) {
+		var err error
+		found, err = guest.Must(ctx, http.MethodGet, "/api/v1/products"+shop.Query("q", "mug", "inStock", "true", "pageSize", "1"), nil)
+		return err == nil && found.Len("products") == 1, err
+	})
+	if err != nil {
+		t.Fatalf("the demo catalog has no mug: %v", err)
+	}
+	email := shop.NewEmail()
+	person, err := guest.Register(ctx, email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	placed, err := person.Place(ctx, found.String("products", 0, "id"), 2)
+	if err != nil || placed.Status != http.StatusOK {
+		t.Fatalf("place: %v %s", err, placed.Raw)
+	}
+	order := placed.String("order", "id")
+	if paid, err := person.Pay(ctx, order, "pm_card_visa"); err != nil || paid.Status != http.StatusOK {
+		t.Fatalf("pay: %v %s", err, paid.Raw)
+	}
+	if _, err := person.WaitOrder(ctx, order, "CONFIRMED"); err != nil {
+		t.Fatal(err)
+	}
+	err = shop.Eventually(ctx, 20*time.Second, func() (bool, error) {
+		answer, err := person.Must(ctx, http.MethodGet, "/api/v1/billing/invoices"+shop.Query("orderId", order), nil)
+		return err == nil && answer.Len("invoices") == 1, err
+	})
+	if err != nil {
+		t.Errorf("no invoice: %v", err)
+	}
+}
+
+// rest fails when an object of the stack changes in two minutes without a reason.
+func rest(t *testing.T, s *stack) {
+	before := versions(t, s)
+	select {
+	case <-t.Context().Done():
+	case <-time.After(2 * time.Minute):
+	}
+	after := versions(t, s)
+	for key, version := range before {
+		if after[key] != version {
+			t.Errorf("%s changed from %s to %q at rest", key, version, after[key])
+		}
+	}
+	for key := range after {
+		if _, ok := before[key]; !ok {
+			t.Errorf("%s appeared at rest", key)
+		}
+	}
+}
+
+// restKinds are the kinds that the operator writes. Pods, EndpointSlices and
+// Leases are others' business.
+var restKinds = []struct{ apiVersion, kind string }{
+	{"v1", "Secret"}, {"v1", "ConfigMap"}, {"v1", "Service"}, {"v1", "ServiceAccount"}, {"v1", "PersistentVolumeClaim"},
+	{"apps/v1", "Deployment"}, {"apps/v1", "StatefulSet"}, {"batch/v1", "Job"}, {"policy/v1", "PodDisruptionBudget"},
+	{"networking.k8s.io/v1", "NetworkPolicy"}, {"networking.k8s.io/v1", "Ingress"}, {"commercestack.dev/v1alpha1", "CommerceStack"},
+}
+
+// versions maps every object of the stack's namespace to its resourceVersion.
+func versions(t *testing.T, s *stack) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, kind := range restKinds {
+		list := &metav1.PartialObjectMetadataList{}
+		list.APIVersion, list.Kind = kind.apiVersion, kind.kind+"List"
+		if err := kube.List(t.Context(), list, client.InNamespace(s.namespace)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range list.Items {
+			all[kind.kind+" "+list.Items[i].Name] = list.Items[i].ResourceVersion
+		}
+	}
+	if len(all) < 40 {
+		t.Fatalf("only %d objects: %v", len(all), slices.Sorted(maps.Keys(all)))
+	}
+	return all
+}
+
+// drift deletes one object and changes another; both must come back.
+func drift(t *testing.T, s *stack) {
+	ctx := t.Context()
+	key := client.ObjectKey{Namespace: s.namespace, Name: s.name + "-order"}
+	var service corev1.Service
+	if err := kube.Get(ctx, key, &service); err != nil {
+		t.Fatal(err)
+	}
+	old := service.UID
+	port := service.Spec.Ports[0].Port
+	if err := kube.Delete(ctx, &service); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitFor(ctx, 20*time.Second, "the Service is back", func(ctx context.Context) (bool, error) {
+		err := kube.Get(ctx, key, &service)
+		return err == nil && service.UID != old, client.IgnoreNotFound(err)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	service.Spec.Ports[0].Port = 1234
+	if err := kube.Update(ctx, &service); err != nil {
+		t.Fatal(err)
+	}
+	if err := waitFor(ctx, 20*time.Second, "the port is back", func(ctx context.Context) (bool, error) {
+		err := kube.Get(ctx, key, &service)
+		return err == nil && len(service.Spec.Ports) == 1 && service.Spec.Ports[0].Port == port, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.waitReady(time.Minute)
+}
+
+// change scales components out and takes orders' queues apart under traffic;
+// no request may fail.
+func change(t *testing.T, s *stack, guest, admin *shop.Shop) {
+	product, err := admin.NewProduct(t.Context(), "Traffic mug", "EUR", 1500, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow := startTraffic(t, guest, product, 2, 2)
+	time.Sleep(3 * time.Second)
+	two := int32(2)
+	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
+	s.update(func(spec *v1alpha1.CommerceStackSpec) {
+		spec.Gateway.RateLimits = map[string]string{"read": "0", "write": "0", "checkout": "0"}
+		for _, name := range []v1alpha1.ComponentName{"auth", "user", "product", "order", "billing", "notification", "gateway"} {
+			service := v1alpha1.ServiceSpec{Name: name, Replicas: &two, Autoscaling: off}
+			if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {
+				one := int32(1)
+				service.Workers = &v1alpha1.WorkersSpec{Mode: v1alpha1.WorkersSeparate, Replicas: &one, Autoscaling: off}
+			}
+			spec.Services = append(slices.DeleteFunc(spec.Services, func(s v1alpha1.ServiceSpec) bool { return s.Name == name }), service)
+		}
+	})
+	took := s.waitReady(4 * time.Minute)
+	time.Sleep(5 * time.Second)
+	flow.stop()
+	requests, failures, orders := flow.counts()
+	fmt.Printf("change of the spec under traffic: %.1f s, %d requests, %d orders, %d failed\n", took.Seconds(), requests, orders, failures)
+	if failures > 0 {
+		t.Errorf("%d of %d requests failed:\n%s", failures, requests, flow.firstFailures(5))
+	}
+	flow.verify(t)
+}
+
+// deletion removes the stack and finds its data still there.
+func deletion(t *testing.T, s *stack) {
+	ctx := t.Context()
+	object, err := s.get(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.Delete(ctx, object); err != nil {
+		t.Fatal(err)
+	}
+	err = waitFor(ctx, 90*time.Second, "the stack and its pods are gone", func(ctx context.Context) (bool, error) {
+		if _, err := s.get(ctx); !apierrors.IsNotFound(err) {
+			return false, errors.Join(err, errors.New("the resource is still there"))
+		}
+		pods, err := s.pods(ctx, "")
+		if err == nil && len(pods) > 0 {
+			err = fmt.Errorf("%d pods left", len(pods))
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.secret(s.name + "-vault")
+	var claims corev1.PersistentVolumeClaimList
+	if err := kube.List(ctx, &claims, client.InNamespace(s.namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(claims.Items) == 0 {
+		t.Error("no PersistentVolumeClaim was kept")
+	}
+}
