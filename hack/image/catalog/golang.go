@@ -32,18 +32,27 @@ func golang() recipe {
 			if err := base.layer(ctx, c, layer); err != nil {
 				return err
 			}
-			out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+			goroot, err := goRoot(ctx)
 			if err != nil {
-				return fmt.Errorf("find Go's own folder: %w", err)
+				return err
 			}
 			// Packages' scripts would join the certificates; the joined file is this machine's.
 			const roots = "/etc/ssl/certs/ca-certificates.crt"
 			if err := layer.CopyFile(roots, roots, 0o644); err != nil {
 				return err
 			}
-			return copyTree(layer, strings.TrimSpace(string(out)), "/usr/local/go")
+			return copyTree(layer, goroot, "/usr/local/go")
 		},
 	}
+}
+
+// goRoot is the folder of the Go that builds this program.
+func goRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("find Go's own folder: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // copyTree copies a folder of this machine, owned by root.

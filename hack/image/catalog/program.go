@@ -62,7 +62,8 @@ func tool(name string) func(context.Context, *Catalog) ([]string, error) {
 	}
 }
 
-// built builds packages of this repository. Their order is that of their paths, so
+// built builds packages of this repository, with the flags of `make build`, so that
+// the compiler's cache serves both. Their order is that of their paths, so
 // that the layer is the same each time.
 func built(folder string, packages ...string) func(context.Context, *Catalog) ([]string, error) {
 	return func(ctx context.Context, c *Catalog) ([]string, error) {
@@ -81,7 +82,7 @@ func built(folder string, packages ...string) func(context.Context, *Catalog) ([
 				paths = append(paths, filepath.Join(out, filepath.Base(dir)))
 			}
 		}
-		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags=timetzdata", "-ldflags=-s -w", "-o", out + "/"}, dirs...)
+		args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out + "/"}, dirs...)
 		command := exec.CommandContext(ctx, "go", args...)
 		command.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := command.CombinedOutput(); err != nil {
@@ -91,6 +92,11 @@ func built(folder string, packages ...string) func(context.Context, *Catalog) ([
 	}
 }
 
+// zones is where the time zones are. The Dockerfile compiles them into the programs,
+// but the tag for that changes the package time and so makes the compiler's cache
+// useless for everything above it.
+const zones = "/usr/share/zoneinfo.zip"
+
 // shop is the content of the Dockerfile's final stage.
 func shop() recipe {
 	content := programs{paths: built("commercestack", "cmd/*"), dir: "/usr/local/bin"}
@@ -98,7 +104,7 @@ func shop() recipe {
 	return recipe{
 		config: oci.Config{
 			User:       fmt.Sprintf("%d:%[1]d", unprivileged),
-			Env:        []string{"PATH=/usr/local/bin"},
+			Env:        []string{"PATH=/usr/local/bin", "ZONEINFO=" + zones},
 			Entrypoint: []string{"/usr/local/bin/commerce"},
 			Cmd:        []string{"serve"},
 		},
@@ -117,7 +123,11 @@ func shop() recipe {
 			if err := content.layer(ctx, c, layer); err != nil {
 				return err
 			}
-			return errors.Join(layer.CopyFile(roots, roots, 0o644),
+			goroot, err := goRoot(ctx)
+			if err != nil {
+				return err
+			}
+			return errors.Join(layer.CopyFile(roots, roots, 0o644), layer.CopyFile(zones, goroot+"/lib/time/zoneinfo.zip", 0o644),
 				layer.Dir("/var/lib/commerce", 0o755, unprivileged), layer.Dir("/var/lib/commerce/objects", 0o755, unprivileged))
 		},
 	}
