@@ -151,6 +151,11 @@ bench: ## Run the benchmarks and print their ratios against a bare handler.
 	@hack/debian.sh postgres redis bench
 	@go run ./test/bench $(ARGS)
 
+.PHONY: e2e
+e2e: cluster-up cluster-images ## Take a CommerceStack through its life on the real cluster (RUN=TestLife for one test).
+	@KUBECONFIG="$${XDG_CACHE_HOME:-$$HOME/.cache}/commercestack/cluster/kubeconfig" HELM="$$(hack/tool --path helm)" \
+	  go test -tags cluster -count=1 -timeout 40m -v -run '$(or $(RUN),.)' ./test/cluster
+
 .PHONY: presubmit
 presubmit: ## Run what CI runs.
 	@.ci/run
