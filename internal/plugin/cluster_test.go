@@ -222,6 +222,19 @@ func testRollout(t *testing.T, c testCluster) {
 			t.Errorf("%v without a rollout gives %d", args, code)
 		}
 	}
+	stack := c.get(t, "rolling")
+	stack.Status.Rollout.Phase = phaseRolledBack
+	if err := c.Status().Update(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
+	if _, errOut, code := c.run(t, "resume", "demo", "-n", "rolling", "--rollout"); code != ExitOK || c.get(t, "rolling").Annotations[v1alpha1.AnnotationRollout] != "resume:0bad=id1" {
+		t.Errorf("trying a failed revision again gives %d: %s", code, errOut)
+	}
+	stack = c.get(t, "rolling")
+	stack.Status.Rollout.Phase = phaseWaiting
+	if err := c.Status().Update(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
 	if _, _, code := c.run(t, "approve", "demo", "-n", "rolling", "--revision", "0bad"); code != ExitNotReady {
 		t.Errorf("approving another revision gives %d", code)
 	}

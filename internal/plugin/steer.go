@@ -68,7 +68,7 @@ func newPause(o options) *cobra.Command {
 
 func newResume(o options) *cobra.Command {
 	var rollout bool
-	command := newDecision(o, "resume NAME", "Let the operator, or with --rollout the rollout, go on",
+	command := newDecision(o, "resume NAME", "Let the operator, or with --rollout the rollout, go on; a failed revision is tried again",
 		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
 			if rollout {
 				return o.steer(ctx, c, stack, v1alpha1.RolloutResume, "")
@@ -110,8 +110,13 @@ func newUndo(o options) *cobra.Command {
 // steer writes a request about the rollout that is running, or for undo about
 // the revision to return to.
 func (o options) steer(ctx context.Context, c cluster, stack v1alpha1.CommerceStack, verb v1alpha1.RolloutVerb, revision string) (string, error) {
-	if verb != v1alpha1.RolloutUndo {
-		running := stack.Status.Rollout
+	running := stack.Status.Rollout
+	switch failed := running != nil && slices.Contains([]string{phaseFailed, phaseRolledBack}, running.Phase); {
+	case verb == v1alpha1.RolloutUndo:
+	case verb == v1alpha1.RolloutResume && failed && stack.Status.LastFailedRevision != "":
+		// The failed revision is tried again without a change of the spec.
+		revision = stack.Status.LastFailedRevision
+	default:
 		if running == nil || slices.Contains([]string{"", phaseIdle, phaseComplete, phaseRolledBack, phaseFailed}, running.Phase) {
 			return "", fmt.Errorf("%w: no rollout of %s is running", errRefused, stack.Name)
 		}
