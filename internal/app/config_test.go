@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/commercestack/commercestack/internal/topology"
 	"github.com/commercestack/commercestack/services/gateway"
 )
 
@@ -125,14 +126,11 @@ func TestChoose(t *testing.T) {
 func TestEveryDependencyIsDeclared(t *testing.T) {
 	t.Parallel()
 	for _, name := range ComponentNames() {
-		declared, ok := dependencies[name]
-		if !ok {
-			t.Errorf("dependencies lacks %s", name)
-		}
+		declared := topology.Find(name).Calls
 		asked := clientsOf(t, filepath.Join("..", "..", "services", name))
 		for target := range asked {
 			if !slices.Contains(declared, target) {
-				t.Errorf("%s calls %s, which dependencies does not tell: a process without it would panic", name, target)
+				t.Errorf("%s calls %s, which its topology does not tell: a process without it would panic", name, target)
 			}
 		}
 		for _, target := range declared {
@@ -145,7 +143,7 @@ func TestEveryDependencyIsDeclared(t *testing.T) {
 		}
 	}
 	for _, name := range ComponentNames() {
-		if name != gatewayName && !slices.Contains(dependencies[gatewayName], name) {
+		if name != gatewayName && !slices.Contains(topology.Find(gatewayName).Calls, name) {
 			t.Errorf("the gateway leads nowhere for %s", name)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/commercestack/commercestack/internal/objectstore"
 	"github.com/commercestack/commercestack/internal/telemetry"
+	"github.com/commercestack/commercestack/internal/topology"
 )
 
 // serveCommand runs some components of a stack against databases and peers that exist.
@@ -117,26 +118,14 @@ func (p *process) checkRemotes() error {
 	return nil
 }
 
-// dependencies are the components that a component calls.
-var dependencies = map[string][]string{
-	"auth":    {"notification"},
-	"user":    {"auth", "order", "billing"},
-	"product": nil, "notification": nil, "analytics": nil,
-	"order":      {"product", "billing", "auth"},
-	"billing":    {"order"},
-	"admin":      {"auth", "user", "product", "order", "billing", "notification", "analytics"},
-	"storefront": {"auth", "user", "product", "order", "billing"},
-	gatewayName:  {"auth", "user", "product", "order", "billing", "notification", "analytics", "admin", "storefront"},
-}
-
 // needs lists what the components of this process call.
 func (p *process) needs() []string {
 	var all []string
 	for name := range p.directory.local {
-		all = append(all, dependencies[name]...)
+		all = append(all, topology.Find(name).Calls...)
 	}
 	if p.withGateway {
-		all = append(all, dependencies[gatewayName]...)
+		all = append(all, topology.Find(gatewayName).Calls...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

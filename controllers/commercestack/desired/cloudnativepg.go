@@ -2,6 +2,7 @@ package desired
 
 import (
 	"maps"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -96,7 +97,7 @@ func managedServer(in Input, instances int64) map[string]any {
 	}
 	server := map[string]any{
 		"parameters": parameters,
-		"pg_hba":     []any{"hostssl all all all scram-sha-256"},
+		"pg_hba":     []any{strings.Join([]string{"hostssl", "all", "all", "all", "scram-sha-256"}, " ")},
 	}
 	if instances > 1 {
 		// An order that was confirmed is on two servers. With only two, a lost one must not stop the shop.

@@ -85,8 +85,13 @@ func architecture() map[edge]bool {
 		}
 	}
 	for _, e := range []edge{
-		{"billing", "stripesim", 8080}, {"gateway", "stripesim", 8080}, {"stripesim", "gateway", 8080}, {"stripesim", "postgres", 5432},
-		{"migrate", "postgres", 5432}, {"create-admin", "postgres", 5432}, {"demo", "gateway", 8080},
+		{"billing", "stripesim", 8080},
+		{"gateway", "stripesim", 8080},
+		{"stripesim", "gateway", 8080},
+		{"stripesim", "postgres", 5432},
+		{"migrate", "postgres", 5432},
+		{"create-admin", "postgres", 5432},
+		{"demo", "gateway", 8080},
 	} {
 		all[e] = true
 	}

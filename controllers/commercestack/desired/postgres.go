@@ -2,6 +2,7 @@ package desired
 
 import (
 	"cmp"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,11 +27,18 @@ const (
 )
 
 // accessRules let nobody in without a password, and nobody over the network without TLS.
-const accessRules = `# type   database  user  address    method
-local     all       all              scram-sha-256
-hostssl   all       all   0.0.0.0/0  scram-sha-256
-hostssl   all       all   ::/0       scram-sha-256
-`
+func accessRules() string {
+	rules := [][]string{
+		{"local", "all", "all", "scram-sha-256"},
+		{"hostssl", "all", "all", "0.0.0.0/0", "scram-sha-256"},
+		{"hostssl", "all", "all", "::/0", "scram-sha-256"},
+	}
+	var text strings.Builder
+	for _, columns := range rules {
+		text.WriteString(strings.Join(columns, " ") + "\n")
+	}
+	return text.String()
+}
 
 // Scripts of the pod. The server is the container's first process.
 const (
@@ -77,9 +85,9 @@ func Postgres(in Input) (server Server, ok bool) {
 }
 
 func postgresConfigMap(in Input) *corev1ac.ConfigMapApplyConfiguration {
-	name := ObjectName(in.Stack.Name, NamePostgres) + "-" + Hash(hbaFile, accessRules)
+	name := ObjectName(in.Stack.Name, NamePostgres) + "-" + Hash(hbaFile, accessRules())
 	return own(in, NamePostgres, corev1ac.ConfigMap(name, in.Stack.Namespace)).
-		WithImmutable(true).WithData(map[string]string{hbaFile: accessRules})
+		WithImmutable(true).WithData(map[string]string{hbaFile: accessRules()})
 }
 
 func postgresStatefulSet(in Input, name, config string) *appsv1ac.StatefulSetApplyConfiguration {

@@ -116,7 +116,8 @@ func validateOutside(in Input) field.ErrorList {
 	}
 	if smtp := integrations(in).SMTP; smtp != nil {
 		if _, port, err := net.SplitHostPort(smtp.Address); err != nil || portOf(smtp.Address, 0) == 0 || port == "" {
-			all = append(all, field.Invalid(field.NewPath("spec", "integrations", "smtp", "address"), smtp.Address, "must be host:port, such as mail.example.com:587"))
+			at := field.NewPath("spec", "integrations", "smtp", "address")
+			all = append(all, field.Invalid(at, smtp.Address, "must be host:port, such as mail.example.com:587"))
 		}
 	}
 	return all

@@ -23,7 +23,9 @@ func ObjectVolume(in Input) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 
 // claim asks for a volume, which outlives the stack unless the stack says
 // otherwise. A larger size makes the volume grow, if its class can.
-func claim(in Input, part, name string, mode corev1.PersistentVolumeAccessMode, storage *v1alpha1.StorageSpec) *corev1ac.PersistentVolumeClaimApplyConfiguration {
+func claim(in Input, part, name string, mode corev1.PersistentVolumeAccessMode,
+	storage *v1alpha1.StorageSpec,
+) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	size, class := storageOf(storage)
 	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(mode).
 		WithResources(corev1ac.VolumeResourceRequirements().WithRequests(corev1.ResourceList{corev1.ResourceStorage: size}))
