@@ -67,6 +67,8 @@ initialize() {
   # The password travels through a pipe: not on a command line, nor into a file.
   [[ -z $POSTGRES_PASSWORD ]] || arguments+=(--pwfile=/dev/stdin)
   printf '%s\n' "$POSTGRES_PASSWORD" | initdb --username="$POSTGRES_USER" "${arguments[@]}"
+  # Debian's server listens on loopback; the network is the container's own.
+  printf "\nlisten_addresses = '*'\n" >>"$PGDATA/postgresql.conf"
   printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
 
   socket=/var/run/postgresql
