@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -323,6 +324,25 @@ func TestReserveIsOneRoundTrip(t *testing.T) {
 	})
 	if n != 1 {
 		t.Errorf("%d statements, want 1", n)
+	}
+}
+
+// TestReserveKeepsItsPlans notices a function that is replaced without its
+// setting: planning for each call costs more than the reservation.
+func TestReserveKeepsItsPlans(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var settings []string
+	err := b.db.Pool().QueryRow(t.Context(), "SELECT proconfig FROM pg_proc WHERE oid = 'reserve_stock'::regproc").Scan(&settings)
+	if err != nil || !slices.Contains(settings, "plan_cache_mode=force_generic_plan") {
+		t.Errorf("reserve_stock has the settings %q (%v)", settings, err)
+	}
+	// The reservation's commit still waits for no disk: the order's does.
+	var commit string
+	err = b.db.Pool().QueryRow(t.Context(), `SELECT current_setting('synchronous_commit') FROM
+		reserve_stock($1, ARRAY[$2::uuid], ARRAY[1], now() + interval '1 minute', now())`, uuid.New(), b.products(t, 1, 1)[0]).Scan(&commit)
+	if err != nil || commit != "off" {
+		t.Errorf("synchronous_commit is %q after a reservation (%v)", commit, err)
 	}
 }
 
