@@ -69,7 +69,7 @@ func (v *visit) onceInALife(ctx context.Context, task string, job *batchv1ac.Job
 		if err := v.Client.Patch(ctx, changed, client.MergeFrom(vault), client.FieldOwner(FieldManager)); err != nil {
 			return false, failed(fmt.Errorf("note that %s is done: %w", task, hide(err)))
 		}
-		v.tell("JobSucceeded", task, "Job %s is done.", found.Name)
+		v.tellf("JobSucceeded", task, "Job %s is done.", found.Name)
 		return true, Result{}
 	}
 	_, message, err := v.jobTrouble(ctx, found)

@@ -78,7 +78,7 @@ func (v *visit) authority(ctx context.Context) (*pki.Authority, Result) {
 	if stored, err := v.storeSecret(ctx, secret, corev1.SecretTypeTLS, authority.Data(), "ca"); err != nil {
 		return nil, failed(err)
 	} else if stored && step != pki.StepNone {
-		v.tell("RotatedAuthority", "RotateCertificate", "The stack's certificate authority: %s.", strings.ToLower(string(step)))
+		v.tellf("RotatedAuthority", "RotateCertificate", "The stack's certificate authority: %s.", strings.ToLower(string(step)))
 	}
 	state := secretCurrent
 	if authority.Publishing() {
@@ -109,7 +109,7 @@ func (v *visit) certificate(ctx context.Context, authority *pki.Authority, part 
 		return failed(err)
 	}
 	if stored && reason != "" {
-		v.tell("RotatedCertificate", "RotateCertificate", "The certificate of %s was replaced: %s.", part, reason)
+		v.tellf("RotatedCertificate", "RotateCertificate", "The certificate of %s was replaced: %s.", part, reason)
 	}
 	if part == desired.NameRedis {
 		v.in.RedisCertificate = leaf.ID

@@ -1,6 +1,8 @@
 package commercestack_test
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,7 +67,7 @@ func TestVersionChangeMigratesThenRollsInWaves(t *testing.T) {
 		w.playCluster(t)
 		stack = w.settle(t, stack)
 		for _, name := range []string{"shop-order", "shop-admin", "shop-gateway"} {
-			if image := w.images(t)[name]; image == "example.com/commerce:1.1.0" && !contains(order, name) {
+			if image := w.images(t)[name]; image == "example.com/commerce:1.1.0" && !slices.Contains(order, name) {
 				order = append(order, name)
 			}
 		}
@@ -79,15 +81,6 @@ func TestVersionChangeMigratesThenRollsInWaves(t *testing.T) {
 	if jobs := w.jobs(t, desired.JobMigrate); len(jobs) != 1 || !strings.HasSuffix(jobs[0].Spec.Template.Spec.Containers[0].Image, ":1.1.0") {
 		t.Errorf("%d migration Jobs are left", len(jobs))
 	}
-}
-
-func contains(all []string, one string) bool {
-	for _, other := range all {
-		if other == one {
-			return true
-		}
-	}
-	return false
 }
 
 func TestVersionChangeWaitsForApproval(t *testing.T) {
@@ -180,9 +173,7 @@ func (w *world) createPod(t *testing.T, job *batchv1.Job, message string) {
 	t.Helper()
 	pod := &corev1.Pod{Spec: *job.Spec.Template.Spec.DeepCopy()}
 	pod.Namespace, pod.Name, pod.Labels = w.namespace, job.Name+"-1", map[string]string{batchv1.JobNameLabel: job.Name}
-	for name, value := range job.Spec.Template.Labels {
-		pod.Labels[name] = value
-	}
+	maps.Copy(pod.Labels, job.Spec.Template.Labels)
 	if err := w.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,8 @@ func (v *visit) choosePostgres(ctx context.Context) (v1alpha1.DataMode, error) {
 func (v *visit) postgres(ctx context.Context) Result {
 	switch v.in.PostgresMode {
 	case v1alpha1.DataExternal:
-		v.set(v1alpha1.ConditionPostgresReady, metav1.ConditionTrue, "External", "The server is somebody else's; the migration Job and the pods find out whether it answers.")
+		v.set(v1alpha1.ConditionPostgresReady, metav1.ConditionTrue, "External",
+			"The server is somebody else's; the migration Job and the pods find out whether it answers.")
 		return Result{}
 	case v1alpha1.DataManaged:
 		return v.managedPostgres(ctx)

@@ -18,13 +18,13 @@ const maxNote = 1024
 // note is an event that was not sent yet.
 type note struct{ kind, reason, action, text string }
 
-// tell queues an event. Events are sent after the status was stored, so that a
+// tellf queues an event. Events are sent after the status was stored, so that a
 // visit that is repeated does not tell things twice.
-func (v *visit) tell(reason, action, format string, args ...any) {
+func (v *visit) tellf(reason, action, format string, args ...any) {
 	v.notes = append(v.notes, note{corev1.EventTypeNormal, reason, action, fmt.Sprintf(format, args...)})
 }
 
-func (v *visit) warn(reason, action, format string, args ...any) {
+func (v *visit) warnf(reason, action, format string, args ...any) {
 	v.notes = append(v.notes, note{corev1.EventTypeWarning, reason, action, fmt.Sprintf(format, args...)})
 }
 

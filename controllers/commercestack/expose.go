@@ -3,8 +3,6 @@ package commercestack
 import (
 	"context"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
@@ -16,11 +14,11 @@ func (v *visit) expose(ctx context.Context) Result {
 		outcome.Add("apply", failed(v.pass.Apply(ctx, exposure.Ingress)))
 	}
 	if exposure.HTTPRoute != nil {
-		outcome.Add("apply", failed(v.pass.Apply(ctx, client.ApplyConfigurationFromUnstructured(exposure.HTTPRoute))))
+		outcome.Add("apply", v.applyForeign(ctx, exposure.HTTPRoute))
 	}
 	if exposure.Certificate != nil {
-		outcome.Add("apply", failed(v.pass.Apply(ctx, client.ApplyConfigurationFromUnstructured(exposure.Certificate))))
+		outcome.Add("apply", v.applyForeign(ctx, exposure.Certificate))
 	}
 	v.status.URL = desired.PublicURL(v.in)
-	return failed(outcome.Err())
+	return Result{Err: outcome.Err(), RequeueAfter: outcome.requeue}
 }

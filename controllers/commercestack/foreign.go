@@ -2,9 +2,11 @@ package commercestack
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -61,6 +63,19 @@ func (f *foreignKinds) has(kind schema.GroupVersionKind) bool {
 		return err == nil
 	}
 	return false
+}
+
+// settleTime is how long a kind may take from its definition to being served.
+const settleTime = 5 * time.Second
+
+// applyForeign applies an object of somebody else's kind. That the kind is
+// defined and not served, because it just came or is about to go, is no error.
+func (v *visit) applyForeign(ctx context.Context, object *unstructured.Unstructured) Result {
+	err := v.pass.Apply(ctx, client.ApplyConfigurationFromUnstructured(object))
+	if meta.IsNoMatchError(err) || missing(err) {
+		return after(settleTime)
+	}
+	return failed(err)
 }
 
 // capabilities looks at all of them, and has those watched that are there.

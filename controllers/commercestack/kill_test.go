@@ -41,7 +41,7 @@ func TestKilledAtEveryWrite(t *testing.T) {
 		}
 		if left < 0 {
 			kills++
-			allowed += 1 + allowed/12 // every write of the first dozen, then fewer
+			allowed += 1 + allowed/8 // every write of the first dozen, then fewer
 			continue
 		}
 		busy := w.playCluster(t)

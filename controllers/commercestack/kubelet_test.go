@@ -86,3 +86,16 @@ func (w *world) endJob(t *testing.T, job *batchv1.Job, end batchv1.JobConditionT
 		t.Fatal(err)
 	}
 }
+
+// loseServer takes a server's pod away.
+func (w *world) loseServer(t *testing.T, name string) {
+	t.Helper()
+	set := &appsv1.StatefulSet{}
+	if err := w.Get(t.Context(), key(w.namespace, name), set); err != nil {
+		t.Fatal(err)
+	}
+	set.Status.ReadyReplicas, set.Status.AvailableReplicas = 0, 0
+	if err := w.Status().Update(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -136,7 +136,7 @@ func TestDeletion(t *testing.T) {
 				return
 			}
 			// The same stack again takes up its data: same passwords, no new administrator.
-			stack = w.install(t, w.development())
+			w.install(t, w.development())
 			again := &corev1.Secret{}
 			if err := w.Get(t.Context(), key(w.namespace, "shop-vault"), again); err != nil || desired.Hash(flat(again.Data)...) != desired.Hash(flat(vault.Data)...) {
 				t.Errorf("the vault changed: %v", err)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -69,8 +70,9 @@ func (w *world) eventually(t *testing.T, what string, done func() bool) {
 	t.Fatalf("in vain: %s", what)
 }
 
+// The steps share one operator and come one after the other. Nothing else runs
+// beside it: it adds a kind to the cluster and takes it away.
 func TestOperator(t *testing.T) {
-	t.Parallel()
 	var writes writeLog
 	w := newWorld(t)
 	w.startOperator(t, &writes)
@@ -133,6 +135,7 @@ func TestOperator(t *testing.T) {
 
 // testDrift edits and deletes what the operator made.
 func (w *world) testDrift(t *testing.T) {
+	t.Helper()
 	policies := &networkingv1.NetworkPolicyList{}
 	w.list(t, policies)
 	policy := policies.Items[0].Name
@@ -180,6 +183,7 @@ func (w *world) testDrift(t *testing.T) {
 
 // testForeignKind installs the definition of ServiceMonitor while the operator runs.
 func (w *world) testForeignKind(t *testing.T) {
+	t.Helper()
 	definition := &unstructured.Unstructured{Object: map[string]any{
 		"spec": map[string]any{
 			"group": "monitoring.coreos.com", "scope": "Namespaced",
@@ -209,9 +213,9 @@ func (w *world) testForeignKind(t *testing.T) {
 	if err := w.Delete(t.Context(), definition); err != nil {
 		t.Fatal(err)
 	}
+	w.eventually(t, "the definition gone", func() bool { return errors.IsNotFound(w.Get(t.Context(), client.ObjectKeyFromObject(definition), definition.DeepCopy())) })
 	// The operator lives on without the kind.
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user"}}
-	time.Sleep(2 * time.Second)
 	if err := w.Delete(t.Context(), service); err != nil {
 		t.Fatal(err)
 	}

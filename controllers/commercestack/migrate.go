@@ -23,7 +23,8 @@ func (v *visit) migrate(ctx context.Context) Result {
 	}
 	job := desired.MigrateJob(v.in)
 	if job == nil {
-		v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionTrue, reasonSkipped, "migrations.mode is Skip: somebody else brings the database to the version.")
+		v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionTrue, reasonSkipped,
+			"migrations.mode is Skip: somebody else brings the database to the version.")
 		return Result{}
 	}
 	if v.awaiting {
@@ -58,7 +59,7 @@ func (v *visit) migrate(ctx context.Context) Result {
 	}
 	if !v.pass.Dry() {
 		v.status.Migration = &v1alpha1.MigrationStatus{ID: id, State: v1alpha1.MigrationRunning}
-		v.tell("MigrationStarted", "Migrate", "Job %s brings the database to version %s.", *job.Name, v.stack.Spec.Version)
+		v.tellf("MigrationStarted", "Migrate", "Job %s brings the database to version %s.", *job.Name, v.stack.Spec.Version)
 	}
 	v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionFalse, reasonProgressing, "Job "+*job.Name+" was started.")
 	return Result{}
@@ -85,7 +86,7 @@ func (v *visit) judgeMigration(ctx context.Context, id string, job *batchv1.Job)
 		v.status.Migration = &v1alpha1.MigrationStatus{ID: id, State: v1alpha1.MigrationSucceeded, FinishedAt: &end.LastTransitionTime}
 		v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionTrue, "Applied", "The schemas are those of version "+v.stack.Spec.Version+".")
 		if !known || before.State != v1alpha1.MigrationSucceeded {
-			v.tell("MigrationSucceeded", "Migrate", "Job %s brought the database to version %s.", job.Name, v.stack.Spec.Version)
+			v.tellf("MigrationSucceeded", "Migrate", "Job %s brought the database to version %s.", job.Name, v.stack.Spec.Version)
 		}
 		return Result{}
 	}
@@ -99,7 +100,7 @@ func (v *visit) judgeMigration(ctx context.Context, id string, job *batchv1.Job)
 	v.status.Migration = &v1alpha1.MigrationStatus{ID: id, State: v1alpha1.MigrationFailed, Message: message, FinishedAt: &end.LastTransitionTime}
 	v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionFalse, reasonFailed, message)
 	if !known || before.State != v1alpha1.MigrationFailed {
-		v.warn("MigrationFailed", "Migrate", "Job %s: %s", job.Name, message)
+		v.warnf("MigrationFailed", "Migrate", "Job %s: %s", job.Name, message)
 	}
 	return stalled("MigrationFailed", "Job %s failed: %s. Change the version, or remove the cause and delete the Job to have it run again", job.Name, message)
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
@@ -16,7 +15,7 @@ func (v *visit) observability(ctx context.Context) Result {
 	var outcome Outcome
 	outcome.Add("apply", failed(v.pass.Apply(ctx, desired.MetricsService(v.in))))
 	for _, monitor := range desired.ServiceMonitors(v.in) {
-		outcome.Add("apply", failed(v.pass.Apply(ctx, client.ApplyConfigurationFromUnstructured(monitor))))
+		outcome.Add("apply", v.applyForeign(ctx, monitor))
 	}
 	spec := v.stack.Spec.Observability
 	var lacking []string
@@ -30,9 +29,10 @@ func (v *visit) observability(ctx context.Context) Result {
 	case outcome.Err() != nil:
 		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionFalse, reasonFailed, outcome.Err().Error())
 	case len(lacking) > 0:
-		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionFalse, "KindMissing", strings.Join(lacking, "; ")+": install the Prometheus operator, or set it to Auto.")
+		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionFalse, "KindMissing",
+			strings.Join(lacking, "; ")+": install the Prometheus operator, or set it to Auto.")
 	default:
 		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionTrue, reasonReady, "What Prometheus reads is in place.")
 	}
-	return failed(outcome.Err())
+	return Result{Err: outcome.Err(), RequeueAfter: outcome.requeue}
 }

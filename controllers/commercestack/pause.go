@@ -14,9 +14,11 @@ import (
 func (v *visit) pause(ctx context.Context) Result {
 	switch v.stack.Spec.ReconcilePolicy {
 	case v1alpha1.ReconcilePaused:
-		v.set(v1alpha1.ConditionPaused, metav1.ConditionTrue, reasonPaused, "reconcilePolicy is Paused: nothing is changed. What would be changed is in status.pending.")
+		v.set(v1alpha1.ConditionPaused, metav1.ConditionTrue, reasonPaused,
+			"reconcilePolicy is Paused: nothing is changed. What would be changed is in status.pending.")
 	case v1alpha1.ReconcileObserve:
-		v.set(v1alpha1.ConditionPaused, metav1.ConditionTrue, reasonObserving, "reconcilePolicy is Observe: nothing is changed. What would be changed is in status.pending.")
+		v.set(v1alpha1.ConditionPaused, metav1.ConditionTrue, reasonObserving,
+			"reconcilePolicy is Observe: nothing is changed. What would be changed is in status.pending.")
 	case v1alpha1.ReconcileManaged:
 		v.set(v1alpha1.ConditionPaused, metav1.ConditionFalse, reasonManaged, "")
 	}

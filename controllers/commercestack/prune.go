@@ -3,6 +3,7 @@ package commercestack
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -40,7 +41,7 @@ func (v *visit) prune(ctx context.Context) Result {
 	kinds := pruned
 	for _, kind := range []schema.GroupVersionKind{kindServiceMonitor, kindPrometheusRule, kindHTTPRoute, kindCertificate} {
 		if v.foreign.has(kind) {
-			kinds = append(kinds[:len(kinds):len(kinds)], kind)
+			kinds = append(slices.Clip(kinds), kind)
 		}
 	}
 	var outcome Outcome
@@ -88,39 +89,19 @@ func (v *visit) pruneContent(ctx context.Context) error {
 // ReplicaSets are read live: they are needed only when there is something to delete.
 func (v *visit) usedContent(ctx context.Context) (map[string]bool, error) {
 	used := map[string]bool{}
-	add := func(spec *corev1.PodSpec) {
-		for i := range spec.Volumes {
-			if secret := spec.Volumes[i].Secret; secret != nil {
-				used[secret.SecretName] = true
-			}
-			if config := spec.Volumes[i].ConfigMap; config != nil {
-				used[config.Name] = true
-			}
-			if projected := spec.Volumes[i].Projected; projected != nil {
-				for _, source := range projected.Sources {
-					if source.Secret != nil {
-						used[source.Secret.Name] = true
-					}
-					if source.ConfigMap != nil {
-						used[source.ConfigMap.Name] = true
-					}
-				}
-			}
-		}
-	}
 	sets := &appsv1.ReplicaSetList{}
 	if err := v.Live.List(ctx, sets, client.InNamespace(v.stack.Namespace), v.instance()); err != nil {
 		return nil, fmt.Errorf("list ReplicaSets: %w", err)
 	}
 	for i := range sets.Items {
-		add(&sets.Items[i].Spec.Template.Spec)
+		mounts(used, &sets.Items[i].Spec.Template.Spec)
 	}
 	pods := &corev1.PodList{}
 	if err := v.Client.List(ctx, pods, client.InNamespace(v.stack.Namespace), v.instance()); err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
 	for i := range pods.Items {
-		add(&pods.Items[i].Spec)
+		mounts(used, &pods.Items[i].Spec)
 	}
 	jobs := &batchv1.JobList{}
 	if err := v.Client.List(ctx, jobs, client.InNamespace(v.stack.Namespace), v.instance()); err != nil {
@@ -128,8 +109,31 @@ func (v *visit) usedContent(ctx context.Context) (map[string]bool, error) {
 	}
 	for i := range jobs.Items {
 		if ended(&jobs.Items[i]) == nil {
-			add(&jobs.Items[i].Spec.Template.Spec)
+			mounts(used, &jobs.Items[i].Spec.Template.Spec)
 		}
 	}
 	return used, nil
+}
+
+// mounts adds the names that the volumes of a pod refer to.
+func mounts(used map[string]bool, spec *corev1.PodSpec) {
+	for i := range spec.Volumes {
+		if secret := spec.Volumes[i].Secret; secret != nil {
+			used[secret.SecretName] = true
+		}
+		if config := spec.Volumes[i].ConfigMap; config != nil {
+			used[config.Name] = true
+		}
+		if spec.Volumes[i].Projected == nil {
+			continue
+		}
+		for _, source := range spec.Volumes[i].Projected.Sources {
+			if source.Secret != nil {
+				used[source.Secret.Name] = true
+			}
+			if source.ConfigMap != nil {
+				used[source.ConfigMap.Name] = true
+			}
+		}
+	}
 }

@@ -121,15 +121,18 @@ func (w *world) versions(t *testing.T) map[string]string {
 
 func TestNothingIsWrittenAtRest(t *testing.T) {
 	t.Parallel()
-	for name, make := range map[string]func(*testing.T, *world) *v1alpha1.CommerceStack{
+	for name, create := range map[string]func(*testing.T, *world) *v1alpha1.CommerceStack{
 		"development": func(_ *testing.T, w *world) *v1alpha1.CommerceStack { return w.development() },
-		"production":  func(t *testing.T, w *world) *v1alpha1.CommerceStack { return w.production(t) },
+		"production": func(t *testing.T, w *world) *v1alpha1.CommerceStack {
+			t.Helper()
+			return w.production(t)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var writes writeLog
 			w := newWorld(t, withInterceptor(counting(&writes)))
-			stack := w.install(t, make(t, w))
+			stack := w.install(t, create(t, w))
 			stack = w.settle(t, stack) // the Jobs of the installation go
 			before := w.versions(t)
 			writes.take()

@@ -10,14 +10,14 @@ import (
 type Result struct {
 	// RequeueAfter asks for another visit; zero does not.
 	RequeueAfter time.Duration
-	// Err is retried with backoff, unless it is Stalled.
+	// Err is retried with backoff, unless it is a StalledError.
 	Err error
 	// Stop skips all later phases but the status.
 	Stop bool
 }
 
-// Stalled is an error that only a person can help: the text says how.
-type Stalled struct {
+// StalledError is an error that only a person can help: the text says how.
+type StalledError struct {
 	// Reason for the condition, in CamelCase.
 	Reason string
 	// Message is a sentence that says what to do.
@@ -25,10 +25,10 @@ type Stalled struct {
 }
 
 // Error is the message.
-func (s *Stalled) Error() string { return s.Message }
+func (s *StalledError) Error() string { return s.Message }
 
 func stalled(reason, format string, args ...any) Result {
-	return Result{Err: &Stalled{Reason: reason, Message: fmt.Sprintf(format, args...)}}
+	return Result{Err: &StalledError{Reason: reason, Message: fmt.Sprintf(format, args...)}}
 }
 
 // stalledStop is stalled, and nothing later makes sense.
@@ -46,7 +46,7 @@ func after(wait time.Duration) Result { return Result{RequeueAfter: wait} }
 type Outcome struct {
 	requeue time.Duration
 	errs    []error
-	stalled *Stalled
+	stalled *StalledError
 	stopped bool
 }
 
@@ -56,7 +56,7 @@ func (o *Outcome) Add(phase string, result Result) {
 	if result.RequeueAfter > 0 && (o.requeue == 0 || result.RequeueAfter < o.requeue) {
 		o.requeue = result.RequeueAfter
 	}
-	var terminal *Stalled
+	var terminal *StalledError
 	switch {
 	case result.Err == nil:
 	case errors.As(result.Err, &terminal):

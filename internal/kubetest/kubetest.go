@@ -52,6 +52,8 @@ func Start(crds ...string) (*Cluster, error) {
 	for _, dir := range crds {
 		environment.CRDDirectoryPaths = append(environment.CRDDirectoryPaths, filepath.Join(root, dir))
 	}
+	// Stacks have a dozen Services each; the range that is the default has 254 addresses.
+	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
 	config, err := environment.Start()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd of %s: %w", assets, err), environment.Stop())
