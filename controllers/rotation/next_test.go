@@ -182,3 +182,32 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestNoPublishBeginsDuringARollout: one thing at a time moves pods.
+func TestNoPublishBeginsDuringARollout(t *testing.T) {
+	t.Parallel()
+	s := login(StageSettingLogin)
+	o := Observation{Rollout: true, Jobs: map[string]JobObservation{s.job(VerbSetLogin, s.Next).ID: {Phase: JobSucceeded}}}
+	if got, _ := testPolicy.Next(s, o, start); got.Stage != StageSettingLogin {
+		t.Errorf("during a rollout: %s", got.Stage)
+	}
+	o.Rollout = false
+	if got, _ := testPolicy.Next(s, o, start); got.Stage != StagePromoting {
+		t.Errorf("after it: %s", got.Stage)
+	}
+}
+
+// TestWaitsDoNotEndWhileAConsumerIsBehind, nor does the vault's last step.
+func TestWaitsDoNotEndWhileAConsumerIsBehind(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []Stage{StageOverlapping, StageErasing} {
+		s := New("x", KindIdentityKeys, start).begin(Observation{}, start).enter(stage, start)
+		late := start.Add(24 * time.Hour)
+		if got, effects := testPolicy.Next(s, Observation{}, late); got.Stage != stage || len(effects) != 1 || effects[0].Kind != EffectPublish {
+			t.Errorf("%s becomes %s and does %+v", stage, got.Stage, effects)
+		}
+		if got, _ := testPolicy.Next(s, Observation{Deployed: s.Content()}, late); got.Stage == stage {
+			t.Errorf("%s does not end", stage)
+		}
+	}
+}

@@ -114,6 +114,7 @@ func TestOnACluster(t *testing.T) { //nolint:tparallel // the cases share a clus
 }
 
 func testUnreadable(t *testing.T, c testCluster) {
+	t.Helper()
 	for _, args := range [][]string{
 		{"status"},
 		{"status", "-A"},
@@ -131,6 +132,7 @@ func testUnreadable(t *testing.T, c testCluster) {
 }
 
 func testStatus(t *testing.T, c testCluster) {
+	t.Helper()
 	for name := range shops {
 		want := ExitNotReady
 		if name == "healthy" || name == "rolling" {
@@ -155,6 +157,7 @@ func testStatus(t *testing.T, c testCluster) {
 }
 
 func testOpen(t *testing.T, c testCluster) {
+	t.Helper()
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "demo-gateway", Namespace: "healthy"}}
 	service.Spec.Ports = []corev1.ServicePort{{Name: "public", Port: 443}}
 	if err := c.Create(t.Context(), service); err != nil {
@@ -171,6 +174,7 @@ func testOpen(t *testing.T, c testCluster) {
 }
 
 func testPause(t *testing.T, c testCluster) {
+	t.Helper()
 	policy := func() v1alpha1.ReconcilePolicy { return c.get(t, "healthy").Spec.ReconcilePolicy }
 	if _, errOut, code := c.run(t, "resume", "demo", "-n", "healthy"); code != ExitNotReady {
 		t.Errorf("resuming a managed stack gives %d: %s", code, errOut)
@@ -197,6 +201,7 @@ func testPause(t *testing.T, c testCluster) {
 }
 
 func testRollout(t *testing.T, c testCluster) {
+	t.Helper()
 	for _, test := range []struct {
 		args []string
 		want string
@@ -247,6 +252,7 @@ func testRollout(t *testing.T, c testCluster) {
 }
 
 func testRotate(t *testing.T, c testCluster) {
+	t.Helper()
 	if _, errOut, code := c.run(t, "rotate", "demo", "postgres-shop", "-n", "sick"); code != ExitNotReady || !strings.Contains(errOut, "postgres-order") {
 		t.Errorf("an unknown secret gives %d: %s", code, errOut)
 	}

@@ -224,6 +224,6 @@ func (s *shop) snapshot() snapshot {
 // tree is a report as it is printed without colours.
 func tree(r report, expand bool) string {
 	var out bytes.Buffer
-	printer{out: &out, expand: expand}.print(r.Tree)
+	printer{out: &out, expand: expand}.write(r.Tree)
 	return out.String()
 }

@@ -112,7 +112,7 @@ func (s statusOptions) show(reports []report) error {
 		if i > 0 {
 			fmt.Fprintln(p.out)
 		}
-		p.print(reports[i].Tree)
+		p.write(reports[i].Tree)
 	}
 	return nil
 }

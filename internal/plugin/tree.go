@@ -58,7 +58,7 @@ type printer struct {
 	expand bool
 }
 
-func (p printer) print(n node) {
+func (p printer) write(n node) {
 	fmt.Fprintln(p.out, p.line(n))
 	p.parts(n, "")
 }
