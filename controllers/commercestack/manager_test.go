@@ -213,7 +213,9 @@ func (w *world) testForeignKind(t *testing.T) {
 	if err := w.Delete(t.Context(), definition); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually(t, "the definition gone", func() bool { return errors.IsNotFound(w.Get(t.Context(), client.ObjectKeyFromObject(definition), definition.DeepCopy())) })
+	w.eventually(t, "the definition gone", func() bool {
+		return errors.IsNotFound(w.Get(t.Context(), client.ObjectKeyFromObject(definition), definition.DeepCopy()))
+	})
 	// The operator lives on without the kind.
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user"}}
 	if err := w.Delete(t.Context(), service); err != nil {
