@@ -21,6 +21,8 @@ func (v *visit) bootstrap(ctx context.Context) Result {
 	}
 	done, result := v.onceInALife(ctx, desired.JobCreateAdmin, desired.CreateAdminJob(v.in))
 	if !done {
+		// A shop that nobody can administer is not ready.
+		v.bootstrapping = true
 		_ = v.keepJobs(desired.DemoJob(v.in))
 		return result
 	}

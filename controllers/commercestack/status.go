@@ -135,6 +135,9 @@ func (v *visit) waitingFor() (message, reason string) {
 		}
 		return name + ": " + condition.Message, condition.Reason
 	}
+	if v.bootstrapping {
+		return "The first administrator is being made.", "Bootstrapping"
+	}
 	return "", ""
 }
 

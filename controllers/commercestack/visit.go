@@ -39,6 +39,8 @@ type visit struct {
 	gone bool
 	// awaiting says that a new revision waits for a person.
 	awaiting bool
+	// bootstrapping says that the first administrator is not there yet.
+	bootstrapping bool
 	// wave that a rollout is at.
 	wave int32
 	// newborn says that the choices of a lifetime were made in this visit.
