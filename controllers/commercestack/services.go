@@ -3,6 +3,7 @@ package commercestack
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
@@ -203,16 +205,29 @@ func (v *visit) noteRolling(live map[string]*appsv1.Deployment, complete, instal
 			fmt.Sprintf("Version %s replaces %s, wave %d.", v.stack.Spec.Version, v.status.Version, v.wave))
 		return
 	}
-	for _, component := range desired.Components() {
-		if d := live[desired.ComponentName(v.stack.Name, component)]; d != nil && d.Status.ObservedGeneration >= d.Generation &&
-			d.Status.Replicas > d.Status.UpdatedReplicas && !installing {
-			v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, rolloutProgressing, "Pods of "+string(component)+" are being replaced.")
-			return
-		}
+	if name := v.replacing(live); name != "" && !installing {
+		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, rolloutProgressing, "Pods of "+name+" are being replaced.")
+		return
 	}
 	reason := rolloutComplete
 	if !complete {
 		reason = rolloutIdle
 	}
 	v.set(v1alpha1.ConditionRollingOut, metav1.ConditionFalse, reason, "")
+}
+
+// replacing names a Deployment whose pods are not all of its newest template. One
+// that was changed in this visit counts, though the cache has not seen it yet.
+func (v *visit) replacing(live map[string]*appsv1.Deployment) string {
+	for _, change := range v.pass.Changes() {
+		if change.Kind == "Deployment" && change.Verb == apply.Updated && !v.pass.Dry() {
+			return change.Name
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(live)) {
+		if status := &live[name].Status; status.ObservedGeneration < live[name].Generation || status.Replicas > status.UpdatedReplicas {
+			return name
+		}
+	}
+	return ""
 }

@@ -97,7 +97,7 @@ func rest(t *testing.T, s *stack) {
 	before := versions(t, s)
 	select {
 	case <-t.Context().Done():
-	case <-time.After(2 * time.Minute):
+	case <-time.After(*restFor):
 	}
 	after := versions(t, s)
 	for key, version := range before {
@@ -149,7 +149,6 @@ func drift(t *testing.T, s *stack) {
 		t.Fatal(err)
 	}
 	old := service.UID
-	port := service.Spec.Ports[0].Port
 	if err := kube.Delete(ctx, &service); err != nil {
 		t.Fatal(err)
 	}
@@ -159,13 +158,13 @@ func drift(t *testing.T, s *stack) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	service.Spec.Ports[0].Port = 1234
+	service.Spec.Selector = map[string]string{"app": "nobody"}
 	if err := kube.Update(ctx, &service); err != nil {
 		t.Fatal(err)
 	}
-	if err := waitFor(ctx, 20*time.Second, "the port is back", func(ctx context.Context) (bool, error) {
+	if err := waitFor(ctx, 20*time.Second, "the selector is back", func(ctx context.Context) (bool, error) {
 		err := kube.Get(ctx, key, &service)
-		return err == nil && len(service.Spec.Ports) == 1 && service.Spec.Ports[0].Port == port, err
+		return err == nil && service.Spec.Selector["app.kubernetes.io/component"] == "order", err
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +183,7 @@ func change(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	two := int32(2)
 	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
 	s.update(func(spec *v1alpha1.CommerceStackSpec) {
-		spec.Gateway.RateLimits = map[string]string{"read": "0", "write": "0", "checkout": "0"}
+		spec.Gateway.RateLimits = map[string]string{"read": "0", "write": "0", "payment": "0"}
 		for _, name := range []v1alpha1.ComponentName{"auth", "user", "product", "order", "billing", "notification", "gateway"} {
 			service := v1alpha1.ServiceSpec{Name: name, Replicas: &two, Autoscaling: off}
 			if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {

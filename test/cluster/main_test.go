@@ -36,6 +36,8 @@ var (
 	kube client.Client
 	// keep leaves everything in the cluster after the tests.
 	keep = flag.Bool("keep", false, "leave the operator and the stacks in the cluster")
+	// restFor is how long nothing may change at rest.
+	restFor = flag.Duration("rest", 2*time.Minute, "how long nothing may change at rest")
 )
 
 func TestMain(m *testing.M) {

@@ -131,7 +131,8 @@ func (s *stack) update(change func(*v1alpha1.CommerceStackSpec)) {
 	}
 }
 
-// waitReady waits until the status speaks of the newest spec and says Ready.
+// waitReady waits until the status speaks of the newest spec and says Ready and
+// that nothing is left to do.
 func (s *stack) waitReady(limit time.Duration) time.Duration {
 	s.t.Helper()
 	started := time.Now()
@@ -146,6 +147,9 @@ func (s *stack) waitReady(limit time.Duration) time.Duration {
 		}
 		if ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != object.Generation {
 			return false, fmt.Errorf("%s: %s (generation %d of %d)", ready.Reason, ready.Message, ready.ObservedGeneration, object.Generation)
+		}
+		if busy := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReconciling); busy.Status != metav1.ConditionFalse {
+			return false, fmt.Errorf("reconciling: %s", busy.Message)
 		}
 		return true, nil
 	})
