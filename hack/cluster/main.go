@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	commands := map[string]func(context.Context) error{}
+	var commands map[string]func(context.Context) error
 	place, err := layout.Default()
 	if err != nil {
 		return err

@@ -28,8 +28,10 @@ func (c *cluster) makeTrust() error {
 				"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + layout.Domain,
 			}},
 			{Name: "kube-apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client"},
-			{Name: "kubelet-server", CommonName: "system:node:" + layout.NodeName, Organizations: []string{"system:nodes"},
-				Hosts: []string{layout.NodeIP, layout.NodeName}},
+			{
+				Name: "kubelet-server", CommonName: "system:node:" + layout.NodeName, Organizations: []string{"system:nodes"},
+				Hosts: []string{layout.NodeIP, layout.NodeName},
+			},
 			{Name: userAdmin, CommonName: "kubernetes-admin", Organizations: []string{"system:masters"}},
 			{Name: userManager, CommonName: "system:kube-controller-manager"},
 			{Name: userScheduler, CommonName: "system:kube-scheduler"},

@@ -22,14 +22,14 @@ var FS embed.FS
 
 // prepareFolder makes the folder and the package that embeds it, for a component's first migration.
 func prepareFolder(dir, component string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // source code
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	path := filepath.Join(dir, "migrations.go")
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	return os.WriteFile(path, fmt.Appendf(nil, embedSource, component), 0o644) //nolint:gosec // source code
+	return os.WriteFile(path, fmt.Appendf(nil, embedSource, component), 0o644)
 }
 
 // verifySum fails when a migration was changed, added or removed without saying so. Two branches that both add one

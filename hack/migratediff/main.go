@@ -113,7 +113,7 @@ func plan(ctx context.Context, component, name string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temporary) //nolint:errcheck // two small files
+	defer os.RemoveAll(temporary)
 	tables := filepath.Join(temporary, "tables.go")
 	source := fmt.Sprintf("package main\n\nimport \"%s/ent/%s/migrate\"\n\nvar tables = migrate.Tables\n", module, component)
 	overlay := filepath.Join(temporary, "overlay.json")

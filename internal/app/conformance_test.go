@@ -55,7 +55,8 @@ func TestConformanceCommand(t *testing.T) {
 		wantLines []string
 	}{
 		"a case fails": {
-			[]string{"--only", "26", "--data", folder}, "the shop does not conform",
+			[]string{"--only", "26", "--data", folder},
+			"the shop does not conform",
 			[]string{"trap 26   limits-are-told", "FAILED: GET /api/v1/products: RateLimit is", "0 ok, 2 failed, 0 skipped in"},
 		},
 		"a case is skipped": {[]string{"--only", "25", "--data", folder}, "", []string{"skipped: it needs captured mail", "0 ok, 0 failed, 1 skipped in"}},

@@ -62,11 +62,11 @@ func ensureKeys(folder string) (identityPath, encryptionPath string, err error) 
 }
 
 // writeOnce writes a secret file unless it is there. The rename makes it whole or absent.
-func writeOnce(path string, make func() ([]byte, error)) error {
+func writeOnce(path string, generate func() ([]byte, error)) error {
 	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	content, err := make()
+	content, err := generate()
 	if err != nil {
 		return err
 	}

@@ -82,8 +82,10 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 	if err := checkWork(r.role, chosen, withGateway); err != nil {
 		return nil, err
 	}
-	p := &process{config: config, resources: r, databases: make(map[string]*postgres.DB), buses: make(map[string]bus.Bus),
-		keys: make(map[string]*idempotency.Store), withGateway: withGateway, now: time.Now}
+	p := &process{
+		config: config, resources: r, databases: make(map[string]*postgres.DB), buses: make(map[string]bus.Bus),
+		keys: make(map[string]*idempotency.Store), withGateway: withGateway, now: time.Now,
+	}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -175,7 +177,7 @@ func (p *process) run(ctx context.Context) error {
 	if p.resources.role.serves() {
 		for _, built := range p.components {
 			for _, loop := range built.Run {
-				group.Go(named(built.Name, groupCtx, loop))
+				group.Go(named(groupCtx, built.Name, loop))
 			}
 		}
 	}
@@ -186,7 +188,7 @@ func (p *process) run(ctx context.Context) error {
 		group.Go(p.listeners[i].serve)
 	}
 	for _, loop := range p.resources.loops {
-		group.Go(named("simulator", groupCtx, loop))
+		group.Go(named(groupCtx, "simulator", loop))
 	}
 	group.Go(func() error {
 		select {
@@ -213,24 +215,24 @@ func (p *process) run(ctx context.Context) error {
 // repetition is forgotten in time.
 func (p *process) work(ctx context.Context, group *errgroup.Group) {
 	for _, events := range p.buses {
-		group.Go(named("event bus", ctx, events.Run))
+		group.Go(named(ctx, "event bus", events.Run))
 	}
 	for _, built := range p.components {
 		for _, loop := range built.Work {
-			group.Go(named(built.Name, ctx, loop))
+			group.Go(named(ctx, built.Name, loop))
 		}
 		db, ok := p.databases[built.Name]
 		if !ok {
 			continue
 		}
-		group.Go(named(built.Name+" invariants", ctx, p.watchInvariants(built, db)))
+		group.Go(named(ctx, built.Name+" invariants", p.watchInvariants(built, db)))
 		relay := &outbox.Relay{DB: db, Bus: p.buses[built.Name], Logger: p.resources.logger}
 		if p.resources.role == roleWorker {
 			relay.Poll = workerPoll // nobody in this process wakes it
 		}
-		group.Go(named(built.Name+" outbox", ctx, relay.Run))
-		group.Go(named(built.Name+" idempotency", ctx, p.keys[built.Name].Run))
-		group.Go(named(built.Name+" inbox", ctx, func(ctx context.Context) error { return inbox.Run(ctx, db, p.resources.logger) }))
+		group.Go(named(ctx, built.Name+" outbox", relay.Run))
+		group.Go(named(ctx, built.Name+" idempotency", p.keys[built.Name].Run))
+		group.Go(named(ctx, built.Name+" inbox", func(ctx context.Context) error { return inbox.Run(ctx, db, p.resources.logger) }))
 	}
 }
 
@@ -238,7 +240,7 @@ func (p *process) work(ctx context.Context, group *errgroup.Group) {
 const workerPoll = 250 * time.Millisecond
 
 // named wraps a loop so that its failure says whose it is.
-func named(name string, ctx context.Context, loop func(context.Context) error) func() error {
+func named(ctx context.Context, name string, loop func(context.Context) error) func() error {
 	return func() error {
 		if err := loop(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -40,7 +40,7 @@ func get(t testing.TB, url string) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(body), err
 }
@@ -191,7 +191,7 @@ func TestAddressesInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close() //nolint:errcheck // only its address matters
+	defer taken.Close()
 	address := taken.Addr().String()
 	for name, listen := range map[string][3]string{
 		"public": {address, "", ""}, "internal": {"127.0.0.1:0", address, ""}, "metrics": {"127.0.0.1:0", "", address},

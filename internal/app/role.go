@@ -8,7 +8,7 @@ type role string
 
 const (
 	// roleAll serves and works.
-	roleAll role = "all"
+	roleAll role = "all" //nolint:unused // the default, which settings spell out
 	// roleAPI serves and leaves queues alone; it fills them all the same.
 	roleAPI role = "api"
 	// roleWorker works on queues and has no address but that of its metrics.

@@ -108,11 +108,9 @@ func (p *process) checkRemotes() error {
 		if name == gatewayName || p.directory.local[name] || p.directory.remote[name] != nil {
 			continue
 		}
-		for _, needed := range p.needs() {
-			if needed == name {
-				_, err := remoteURL(name, nil)
-				return err
-			}
+		if slices.Contains(p.needs(), name) {
+			_, err := remoteURL(name, nil)
+			return err
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func freeAddress(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // only its address matters
+	defer l.Close()
 	return l.Addr().String()
 }
 

@@ -71,7 +71,7 @@ func (p *process) listen(address string, handler http.Handler) error {
 // listenTLS opens an address that is served with the store's certificate, or
 // without TLS when there is no store.
 func (p *process) listenTLS(address string, handler http.Handler, store *certificate.Store) error {
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", address) //nolint:noctx // it does not wait
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}

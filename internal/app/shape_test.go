@@ -195,7 +195,7 @@ func (h *shape) count(t *testing.T, query string) (n int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost with the connection
+	defer conn.Close(context.WithoutCancel(t.Context()))
 	if err := conn.QueryRow(t.Context(), query).Scan(&n); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func newSecureShape(t *testing.T, first, second *certtest.Authority) *secureShap
 	bundle := append(first.PEM(), second.PEM()...)
 	pool.AppendCertsFromPEM(bundle)
 	h.both = write(t, string(bundle), t.TempDir(), "both.crt")
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
 	h.trusting = &http.Client{Transport: transport, Timeout: time.Minute}
 
@@ -63,9 +63,9 @@ func newSecureShape(t *testing.T, first, second *certtest.Authority) *secureShap
 		}
 	}
 	public := []string{"--gateway-tls-cert-file", h.files.Cert, "--gateway-tls-key-file", h.files.Key}
-	h.shape.serve(append(urls, "--components", "product", "--listen", h.product)...)
-	h.shape.serve(append(urls, "--components", "auth,user,order,billing,notification,analytics,admin,storefront", "--listen", rest)...)
-	h.shape.serve(append(append(urls, public...), "--components", gatewayName, "--listen", h.gateway)...)
+	h.serve(append(urls, "--components", "product", "--listen", h.product)...)
+	h.serve(append(urls, "--components", "auth,user,order,billing,notification,analytics,admin,storefront", "--listen", rest)...)
+	h.serve(append(append(urls, public...), "--components", gatewayName, "--listen", h.gateway)...)
 	member, err := newCommandClient(h.files, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func (h *secureShape) testCallers(t *testing.T, foreign *certtest.Authority) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer, err := client.Get(url) //nolint:noctx // the test ends first
+		answer, err := client.Get(url)
 		if err == nil {
 			_ = answer.Body.Close()
 		}
@@ -133,7 +133,7 @@ func (h *secureShape) testCallers(t *testing.T, foreign *certtest.Authority) {
 		t.Error("callers without a certificate are let in")
 	}
 	for name, address := range map[string]string{"a component": h.product, "the gateway": h.gateway} {
-		conn, err := tls.Dial("tcp", address, &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true}) //nolint:gosec,noctx // it must be refused before that matters
+		conn, err := tls.Dial("tcp", address, &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true})
 		if err == nil {
 			_ = conn.Close()
 			t.Errorf("%s speaks TLS 1.2", name)
@@ -183,7 +183,7 @@ func (h *secureShape) traffic(t *testing.T) (stop func()) {
 	var calls atomic.Int64
 	var group sync.WaitGroup
 	for _, fresh := range []bool{true, false, false} {
-		transport := h.trusting.Transport.(*http.Transport).Clone() //nolint:forcetypeassert // made above
+		transport := h.trusting.Transport.(*http.Transport).Clone()
 		transport.DisableKeepAlives = fresh
 		client := &http.Client{Transport: transport, Timeout: time.Minute}
 		group.Go(func() {
@@ -195,7 +195,7 @@ func (h *secureShape) traffic(t *testing.T) (stop func()) {
 				}
 				calls.Add(1)
 				// A different query each time: no cache answers for product.
-				answer, err := client.Get(h.base() + "/api/v1/products?q=mug" + strings.Repeat("+mug", i%40)) //nolint:noctx // the client has a timeout
+				answer, err := client.Get(h.base() + "/api/v1/products?q=mug" + strings.Repeat("+mug", i%40))
 				if err != nil {
 					t.Error(err)
 					continue
@@ -221,10 +221,10 @@ func (h *secureShape) traffic(t *testing.T) (stop func()) {
 // issuer is who issued the public certificate.
 func (h *secureShape) issuer(t *testing.T) string {
 	t.Helper()
-	conn, err := tls.Dial("tcp", h.gateway, h.trusting.Transport.(*http.Transport).TLSClientConfig.Clone()) //nolint:forcetypeassert,noctx // made above
+	conn, err := tls.Dial("tcp", h.gateway, h.trusting.Transport.(*http.Transport).TLSClientConfig.Clone())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing was sent
+	defer conn.Close()
 	return conn.ConnectionState().PeerCertificates[0].Issuer.CommonName
 }

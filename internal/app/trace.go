@@ -32,13 +32,13 @@ func openTracing(ctx context.Context, components []string, r *resources) (closeT
 	// Events and jobs are handled far below, where no option reaches.
 	otel.SetTracerProvider(provider)
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		r.logger.Warn("traces are lost", slog.Any("cause", err))
+		r.logger.WarnContext(ctx, "traces are lost", slog.Any("cause", err))
 	}))
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 		defer cancel()
 		if err := shutdown(ctx); err != nil {
-			r.logger.Warn("the last traces are lost", slog.Any("cause", err))
+			r.logger.WarnContext(ctx, "the last traces are lost", slog.Any("cause", err))
 		}
 	}, nil
 }

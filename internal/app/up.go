@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -123,8 +124,8 @@ type host struct {
 }
 
 func (h *host) close() {
-	for i := len(h.closers) - 1; i >= 0; i-- {
-		h.closers[i]()
+	for _, closer := range slices.Backward(h.closers) {
+		closer()
 	}
 }
 
@@ -197,7 +198,7 @@ func (c *upCommand) lockData(h *host) error {
 
 // settleListen finds the port before anything needs the public address.
 func (c *upCommand) settleListen() error {
-	l, err := net.Listen("tcp", c.Listen)
+	l, err := net.Listen("tcp", c.Listen) //nolint:noctx // it does not wait
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w (choose another address with --listen)", c.Listen, err)
 	}
@@ -223,7 +224,7 @@ func (c *upCommand) openPostgres(ctx context.Context, h *host, steps *progress) 
 		stopCtx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 		defer cancel()
 		if err := server.Stop(stopCtx); err != nil {
-			h.resources.logger.Error("stop PostgreSQL", slog.Any("error", err))
+			h.resources.logger.ErrorContext(stopCtx, "stop PostgreSQL", slog.Any("error", err))
 		}
 	})
 	steps.done("PostgreSQL started")

@@ -5,11 +5,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	authv1 "github.com/commercestack/commercestack/api/gen/commerce/auth/v1"
 	billingv1 "github.com/commercestack/commercestack/api/gen/commerce/billing/v1"
 	productv1 "github.com/commercestack/commercestack/api/gen/commerce/product/v1"
-	"google.golang.org/protobuf/proto"
 )
 
 func TestGatherKeepsNoTextAndNoSecret(t *testing.T) {

@@ -61,7 +61,7 @@ func (s *Site) WriteCookie(w http.ResponseWriter, name string, value any, life t
 func (s *Site) DropCookie(w http.ResponseWriter, name string) { s.setCookie(w, name, "", -1) }
 
 func (s *Site) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // Secure and SameSite follow the shop's address and configuration
 		Name: s.cookieName(name), Value: value, Path: s.config.Path, MaxAge: maxAge,
 		HttpOnly: true, Secure: s.secure, SameSite: s.config.SameSite,
 	}

@@ -71,7 +71,7 @@ func call(ctx context.Context, client *http.Client, address string) (string, err
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
+	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	return string(body), err
 }
@@ -191,8 +191,8 @@ func TestRotationUnderTraffic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()                                                                        //nolint:errcheck // nothing was sent
-		return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Issuer.CommonName == issuer //nolint:forcetypeassert // what Dialer returns
+		defer conn.Close()
+		return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Issuer.CommonName == issuer
 	}
 	// Trust both, then issue by the new one, then forget the old one.
 	for _, step := range []struct {

@@ -44,7 +44,7 @@ func ParseKeyring(content []byte) (*Keyring, error) {
 
 // LoadKeyring reads the key file at path; see ParseKeyring.
 func LoadKeyring(path string) (*Keyring, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidKeyring, err)
 	}

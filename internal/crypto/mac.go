@@ -10,8 +10,8 @@ import (
 // same each time for a purpose and a name, so that a repeated request hands out
 // the token of the first. It changes when the primary key does: store its hash,
 // and derive it only to answer the request that created it.
-func (k *Keyring) TokenFor(purpose, name string) string {
-	mac := hmac.New(sha256.New, k.tokens)
+func (r *Keyring) TokenFor(purpose, name string) string {
+	mac := hmac.New(sha256.New, r.tokens)
 	// The length keeps ("a", "bc") and ("ab", "c") apart.
 	mac.Write([]byte{byte(len(purpose) >> 8), byte(len(purpose))})
 	mac.Write([]byte(purpose))

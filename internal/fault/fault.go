@@ -149,9 +149,10 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether target is a fault of the same kind and reason.
+// Is reports whether target is a fault of the same kind and reason. It is called
+// for every error of the chain; unwrapping the target would compare causes.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is is called for every error of the chain; unwrapping the target would compare causes
+	t, ok := target.(*Error)
 	return ok && t != nil && e.Kind == t.Kind && e.Reason == t.Reason
 }
 

@@ -228,8 +228,8 @@ func (c *call) settle(what string, do func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), settleWithin)
 	defer cancel()
 	if err := do(ctx); err != nil {
-		c.store.logger.WarnContext(ctx, "cannot "+what+" an idempotent call; its lease ends by itself",
-			slog.String("procedure", c.spec.Procedure), slog.Any("cause", err))
+		c.store.logger.WarnContext(ctx, "cannot settle an idempotent call; its lease ends by itself",
+			slog.String("step", what), slog.String("procedure", c.spec.Procedure), slog.Any("cause", err))
 		return false
 	}
 	return true

@@ -71,7 +71,7 @@ func ParseKeys(data []byte) (Keys, error) {
 
 // LoadKeys reads a key file, see ParseKeys.
 func LoadKeys(path string) (Keys, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("identity keys: %w", err)
 	}

@@ -122,7 +122,7 @@ func encode(id Identity, now time.Time) []byte {
 	}
 	out := make([]byte, 0, 256)
 	out = append(out, version)
-	out = binary.BigEndian.AppendUint64(out, uint64(now.Unix())) //nolint:gosec // two's complement survives the round trip
+	out = binary.BigEndian.AppendUint64(out, uint64(now.Unix()))
 	for _, field := range []string{id.UserID, id.SessionID, id.Email, id.GuestToken, id.Service, id.ClientIP, id.UserAgent} {
 		out = appendString(out, field)
 	}
@@ -144,7 +144,7 @@ func decode(payload []byte) (Identity, time.Time, error) {
 	if len(payload) < 9 || payload[0] != version {
 		return Identity{}, time.Time{}, ErrInvalid
 	}
-	issued := time.Unix(int64(binary.BigEndian.Uint64(payload[1:9])), 0) //nolint:gosec // see encode
+	issued := time.Unix(int64(binary.BigEndian.Uint64(payload[1:9])), 0)
 	rest := reader{data: payload[9:]}
 	var id Identity
 	for _, field := range []*string{&id.UserID, &id.SessionID, &id.Email, &id.GuestToken, &id.Service, &id.ClientIP, &id.UserAgent} {
@@ -172,7 +172,7 @@ func (r *reader) count() int {
 		return 0
 	}
 	r.data = r.data[size:]
-	return int(n) //nolint:gosec // bounded by len(r.data)
+	return int(n)
 }
 
 func (r *reader) text() string {

@@ -345,7 +345,7 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("attempt %d: %s, want about %s", attempt, got, want)
 		}
 	}
-	next := (aligned(time.Hour)).Next(time.Date(2025, 1, 1, 10, 59, 59, 0, time.UTC))
+	next := aligned(time.Hour).Next(time.Date(2025, 1, 1, 10, 59, 59, 0, time.UTC))
 	if !next.Equal(time.Date(2025, 1, 1, 11, 0, 0, 0, time.UTC)) {
 		t.Errorf("next hour is %s", next)
 	}

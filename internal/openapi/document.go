@@ -93,7 +93,7 @@ func (s schema) short() string { return shortName(s.name()) }
 func shortName(name string) string {
 	for part := range strings.SplitSeq(name, ".") {
 		if part != "" && part[0] >= 'A' && part[0] <= 'Z' {
-			return name[strings.Index(name, part):]
+			return name[strings.Index(name, part):] //nolint:gocritic // part is of name
 		}
 	}
 	return name

@@ -101,7 +101,7 @@ func strict(raw []byte, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // the decoder answers it bare
+	if _, err := decoder.Token(); err != io.EOF {
 		return fmt.Errorf("data after the value")
 	}
 	return nil

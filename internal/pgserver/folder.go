@@ -110,7 +110,7 @@ func (d *folder) initialise(ctx context.Context, binaries string, noSync bool) e
 	if err != nil {
 		return err
 	}
-	defer secret.Close() //nolint:errcheck // read only from here on
+	defer secret.Close()
 	// C.UTF-8 sorts by code point everywhere alike and still knows upper and lower case beyond ASCII.
 	args := []string{
 		"--pgdata=" + d.reach(fresh), "--username=" + superuser, "--auth=scram-sha-256", "--pwfile=/proc/self/fd/4",

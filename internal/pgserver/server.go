@@ -143,9 +143,7 @@ func start(ctx context.Context, config Config, dir *folder) (*Server, error) {
 func (s *Server) run(ctx context.Context, config Config, binaries string, dir *folder) error {
 	args := []string{"-D", dir.reach(dir.cluster())}
 	settings := defaultSettings()
-	for name, value := range config.Settings {
-		settings[name] = value
-	}
+	maps.Copy(settings, config.Settings)
 	settings["port"] = strconv.Itoa(s.port)
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		args = append(args, "-c", name+"="+settings[name])

@@ -79,7 +79,7 @@ func query(t *testing.T, url, statement string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context()) //nolint:errcheck // a test's connection
+	defer conn.Close(t.Context())
 	var answer string
 	if err := conn.QueryRow(t.Context(), statement).Scan(&answer); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestOneProcessHoldsTheFolder(t *testing.T) {
 func TestKilledParentLeavesNoServer(t *testing.T) {
 	t.Parallel()
 	dir := newFolder(t)
-	parent := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test binary
+	parent := exec.CommandContext(t.Context(), os.Args[0])
 	parent.Env = append(os.Environ(), helperFolder+"="+dir)
 	output, err := parent.StdoutPipe()
 	if err != nil {
@@ -311,7 +311,7 @@ func TestStartFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close() //nolint:errcheck // a test's port
+		defer listener.Close()
 		config := throwawayConfig(newFolder(t))
 		config.Port = listener.Addr().(*net.TCPAddr).Port
 		if _, err := Start(t.Context(), config); err == nil {
@@ -359,7 +359,7 @@ func TestKeptPortInUseIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // a test's port
+	defer listener.Close()
 	dir := newFolder(t)
 	taken := listener.Addr().(*net.TCPAddr).Port
 	if err := os.WriteFile(filepath.Join(dir, "port"), []byte(strconv.Itoa(taken)), 0o600); err != nil {

@@ -70,7 +70,7 @@ func startThrowaway(ctx context.Context, root string) (*Throwaway, error) {
 func throwawayPlace() string {
 	const memory, room = "/dev/shm", 2 << 30
 	var stat syscall.Statfs_t
-	if err := syscall.Statfs(memory, &stat); err == nil && stat.Bavail*uint64(stat.Bsize) > room { //nolint:gosec // a block size
+	if err := syscall.Statfs(memory, &stat); err == nil && stat.Bavail*uint64(stat.Bsize) > room {
 		return memory
 	}
 	return os.TempDir()
@@ -106,7 +106,7 @@ func makeTemplate(ctx context.Context, root, template string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // nothing was written
+	defer lock.Close()
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func copyFile(from, to string, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // only read
+	defer in.Close()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err

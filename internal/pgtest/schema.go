@@ -20,12 +20,12 @@ func AssertSchemaMatches(t testing.TB, db *postgres.DB, tables []*schema.Table) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer migrated.Close() //nolint:errcheck // only read
+	defer migrated.Close()
 	empty, err := postgres.OpenOwner(scratch.AdminURL(), db.Schema())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer empty.Close() //nolint:errcheck // thrown away
+	defer empty.Close()
 	plan, err := drift.Plan(t.Context(), migrated, empty, db.Schema(), tables)
 	if err != nil {
 		t.Fatal(err)

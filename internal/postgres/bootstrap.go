@@ -69,7 +69,7 @@ func CreateDatabase(ctx context.Context, adminURL, name string) error {
 	if err != nil {
 		return fmt.Errorf("postgres: create database: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
+	defer conn.Close(context.WithoutCancel(ctx))
 	var exists bool
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil {
 		return fmt.Errorf("postgres: create database %s: %w", name, err)
@@ -104,7 +104,7 @@ func Bootstrap(ctx context.Context, adminURL string, components []Component) err
 	if err != nil {
 		return fmt.Errorf("postgres: bootstrap: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
+	defer conn.Close(context.WithoutCancel(ctx))
 	database := conn.Config().Database
 	statements = slices.Concat(databaseStatements(database), statements)
 	if err := inLock(ctx, conn, statements); err != nil {

@@ -50,7 +50,7 @@ func TestSessionsHaveTheirSettings(t *testing.T) {
 	if err := db.Driver().Query(t.Context(), "SELECT 7", []any{}, &rows); err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close() //nolint:errcheck // one value
+	defer rows.Close()
 	if got, err := entsql.ScanInt(rows); err != nil || got != 7 {
 		t.Errorf("Ent's driver answers %d (%v)", got, err)
 	}

@@ -79,7 +79,7 @@ func SetLogin(ctx context.Context, adminURL, component, loginURL string) error {
 	if err != nil {
 		return fmt.Errorf("postgres: log in as %s: %w", config.User, err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
+	defer conn.Close(context.WithoutCancel(ctx))
 	var allowed bool
 	if err := conn.QueryRow(ctx, "SELECT has_schema_privilege($1, 'USAGE')", component).Scan(&allowed); err != nil {
 		return fmt.Errorf("postgres: log in as %s: %w", config.User, err)
@@ -172,7 +172,7 @@ func asAdmin(ctx context.Context, adminURL string, f func(*pgx.Conn) error) erro
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
+	defer conn.Close(context.WithoutCancel(ctx))
 	return f(conn)
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pressly/goose/v3"
 
 	"github.com/commercestack/commercestack/internal/pgtest"

@@ -141,7 +141,7 @@ func TestPlatformRollsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test's handle
+	defer db.Close()
 	if err := rollback(t.Context(), db, postgres.Platform()); err != nil {
 		t.Fatal(err)
 	}

@@ -250,7 +250,7 @@ func TestDriverOfATransaction(t *testing.T) {
 		if err := driver.Query(ctx, "SELECT count(*) FROM inbox", []any{}, &rows); err != nil {
 			return err
 		}
-		defer rows.Close() //nolint:errcheck // the count is what matters
+		defer rows.Close()
 		if count, err := entsql.ScanInt(rows); err != nil || count != 1 {
 			t.Errorf("the transaction sees %d rows (%v)", count, err)
 		}

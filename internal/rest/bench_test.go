@@ -29,7 +29,7 @@ type bare struct{ request *productv1.GetProductRequest }
 func (b bare) SendHeaders() error { return nil }
 func (b bare) Send(any) error     { return nil }
 func (b bare) Receive(msg any) error {
-	msg.(*productv1.GetProductRequest).ProductId = b.request.GetProductId() //nolint:forcetypeassert // a benchmark of one method
+	msg.(*productv1.GetProductRequest).ProductId = b.request.GetProductId()
 	return nil
 }
 

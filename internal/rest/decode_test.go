@@ -31,14 +31,14 @@ func everything(tb testing.TB) protoreflect.MessageDescriptor {
 		if repeated {
 			label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED
 		}
-		field := &descriptorpb.FieldDescriptorProto{Name: proto.String(name), Number: proto.Int32(int32(len(fields) + 1)), Type: kind.Enum(), Label: label.Enum()} //nolint:gosec // few
+		field := &descriptorpb.FieldDescriptorProto{Name: proto.String(name), Number: proto.Int32(int32(len(fields) + 1)), Type: kind.Enum(), Label: label.Enum()}
 		if typeName != "" {
 			field.TypeName = proto.String(typeName)
 		}
 		fields = append(fields, field)
 	}
 	for kind := range descriptorpb.FieldDescriptorProto_Type_name {
-		switch kind := descriptorpb.FieldDescriptorProto_Type(kind); kind { //nolint:exhaustive // every other kind is a scalar
+		switch kind := descriptorpb.FieldDescriptorProto_Type(kind); kind {
 		case descriptorpb.FieldDescriptorProto_TYPE_GROUP, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, descriptorpb.FieldDescriptorProto_TYPE_ENUM:
 		default:
 			add(strings.ToLower(strings.TrimPrefix(kind.String(), "TYPE_"))+"_field", kind, "", false)

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"net/http/httptest"
 
 	"github.com/commercestack/commercestack/internal/rest"
 )
@@ -205,7 +204,7 @@ func TestClientGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Client().Do(request); !errors.Is(err, context.DeadlineExceeded) { //nolint:bodyclose // there is none
+	if _, err := s.Client().Do(request); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	for range 100 {

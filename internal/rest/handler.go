@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -67,9 +68,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		info.RequestHeader().SetValues(key, values)
 	}
 	err := h.server.Call(ctx, match.Route.Procedure, info, s)
-	for key, values := range info.ResponseHeader().All() {
-		w.Header()[key] = values
-	}
+	maps.Insert(w.Header(), info.ResponseHeader().All())
 	if err == nil && !s.sent {
 		err = fault.New(fault.KindInternal, "", "there was no answer")
 	}

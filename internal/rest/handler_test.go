@@ -6,17 +6,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
-
-	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	billingv1 "github.com/commercestack/commercestack/api/gen/commerce/billing/v1"
 	productv1 "github.com/commercestack/commercestack/api/gen/commerce/product/v1"
 	typev1 "github.com/commercestack/commercestack/api/gen/commerce/type/v1"
 	userv1 "github.com/commercestack/commercestack/api/gen/commerce/user/v1"
-	"google.golang.org/protobuf/types/known/fieldmaskpb"
 )
 
 func TestDecode(t *testing.T) {
@@ -49,14 +48,16 @@ func TestDecode(t *testing.T) {
 			&productv1.CreateProductRequest{Product: &productv1.Product{Name: "Mug", Price: &typev1.Money{CurrencyCode: "EUR", AmountMinor: 1999}}},
 		},
 		{
-			"patch fills the mask", "admin", "PATCH", "/api/v1/products/" + productID, `{"id":"x","name":"Cup","description":null,"category_ids":[],"price":{"currencyCode":"EUR","amountMinor":1}}`, []string{"If-Match", `"7"`},
+			"patch fills the mask", "admin", "PATCH", "/api/v1/products/" + productID, `{"id":"x","name":"Cup","description":null,"category_ids":[],"price":{"currencyCode":"EUR","amountMinor":1}}`,
+			[]string{"If-Match", `"7"`},
 			&productv1.UpdateProductRequest{
 				ProductId: productID, Product: &productv1.Product{Id: "x", Name: "Cup", Price: &typev1.Money{CurrencyCode: "EUR", AmountMinor: 1}},
 				UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name", "description", "price", "category_ids"}}, Etag: "7",
 			},
 		},
 		{
-			"patch keeps a given mask", "admin", "PATCH", "/api/v1/products/" + productID + "?updateMask=name,groupKey&etag=3", `{"name":"Cup","sku":"A"}`, []string{"If-Match", `"7"`},
+			"patch keeps a given mask", "admin", "PATCH", "/api/v1/products/" + productID + "?updateMask=name,groupKey&etag=3", `{"name":"Cup","sku":"A"}`,
+			[]string{"If-Match", `"7"`},
 			&productv1.UpdateProductRequest{
 				ProductId: productID, Product: &productv1.Product{Name: "Cup", Sku: "A"}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name", "group_key"}}, Etag: "3",
 			},
@@ -69,7 +70,8 @@ func TestDecode(t *testing.T) {
 		{"bare etag", "admin", "DELETE", "/api/v1/products/" + productID, "", []string{"If-Match", `12`}, &productv1.DeleteProductRequest{ProductId: productID, Etag: "12"}},
 		{"any etag", "admin", "DELETE", "/api/v1/products/" + productID, "", []string{"If-Match", `*`}, &productv1.DeleteProductRequest{ProductId: productID}},
 		{
-			"raw body", "admin", "POST", "/api/v1/products/" + productID + "/images?alt=front", "\xff\xd8raw", []string{"Content-Type", "image/jpeg"},
+			"raw body", "admin", "POST", "/api/v1/products/" + productID + "/images?alt=front", "\xff\xd8raw",
+			[]string{"Content-Type", "image/jpeg"},
 			&productv1.AddProductImageRequest{ProductId: productID, Alt: "front", Image: &httpbody.HttpBody{ContentType: "image/jpeg", Data: []byte("\xff\xd8raw")}},
 		},
 	}

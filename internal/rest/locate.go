@@ -28,7 +28,7 @@ func locate(message protoreflect.MessageDescriptor, body []byte) error {
 	if err := decoder.Decode(&value); err != nil {
 		return fault.Invalid("", "the body is not valid JSON (near byte %d)", decoder.InputOffset())
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // Decoder returns io.EOF itself
+	if _, err := decoder.Token(); err != io.EOF {
 		return fault.Invalid("", "the body has more than one JSON value")
 	}
 	if err := inspect(message, "", value); err != nil {

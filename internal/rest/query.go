@@ -3,6 +3,7 @@ package rest
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -73,9 +74,10 @@ func (r *Route) taken(path []protoreflect.FieldDescriptor) bool {
 }
 
 func jsonPath(path []protoreflect.FieldDescriptor) string {
-	name := path[0].JSONName()
+	var name strings.Builder
+	name.WriteString(path[0].JSONName())
 	for _, field := range path[1:] {
-		name += "." + field.JSONName()
+		name.WriteString("." + field.JSONName())
 	}
-	return name
+	return name.String()
 }

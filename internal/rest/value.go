@@ -83,16 +83,16 @@ func parse(parent protoreflect.Message, field protoreflect.FieldDescriptor, text
 }
 
 func parseNumber(kind protoreflect.Kind, text string) (protoreflect.Value, error) {
-	switch kind { //nolint:exhaustive // parse handles the others
+	switch kind {
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		number, err := strconv.ParseInt(text, 10, 32)
-		return protoreflect.ValueOfInt32(int32(number)), err //nolint:gosec // ParseInt bounds it
+		return protoreflect.ValueOfInt32(int32(number)), err
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		number, err := strconv.ParseInt(text, 10, 64)
 		return protoreflect.ValueOfInt64(number), err
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		number, err := strconv.ParseUint(text, 10, 32)
-		return protoreflect.ValueOfUint32(uint32(number)), err //nolint:gosec // ParseUint bounds it
+		return protoreflect.ValueOfUint32(uint32(number)), err
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		number, err := strconv.ParseUint(text, 10, 64)
 		return protoreflect.ValueOfUint64(number), err

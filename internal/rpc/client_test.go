@@ -45,7 +45,9 @@ func TestRetries(t *testing.T) {
 			want  int32
 			ok    bool
 		}{
-			{"recovers", 2, busy, 3, true}, {"gives up", 9, busy, 3, false}, {"other failures are final", 9, fault.Conflict("X", "x"), 1, false},
+			{"recovers", 2, busy, 3, true},
+			{"gives up", 9, busy, 3, false},
+			{"other failures are final", 9, fault.Conflict("X", "x"), 1, false},
 			{"a long pause is the caller's", 9, fault.Unavailable("database", time.Minute), 1, false},
 		} {
 			next := failing(test.times, test.err)

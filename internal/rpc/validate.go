@@ -61,7 +61,7 @@ func undecodable(err error, stream connect.StreamType) error {
 	if !ok || fault.From(err) != nil {
 		return err
 	}
-	switch wire.Code() { //nolint:exhaustive // other codes are not about the request's form
+	switch wire.Code() {
 	case connect.CodeInvalidArgument:
 		return fault.Invalid("", "the request could not be decoded")
 	case connect.CodeResourceExhausted:

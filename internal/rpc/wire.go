@@ -226,7 +226,7 @@ func fromWire(target string, err error) (result *fault.Error, own bool) {
 
 // unanswered words a failure that no component of ours described.
 func unanswered(target string, code connect.Code, f *fault.Error) *fault.Error {
-	switch code { //nolint:exhaustive // the others keep their words
+	switch code {
 	case connect.CodeCanceled:
 		return errCanceled
 	case connect.CodeDeadlineExceeded:

@@ -27,7 +27,7 @@ func TestRoundTrip(t *testing.T) {
 	text := rapid.StringMatching(`[ -~äß€]{1,20}`)
 	rapid.Check(t, func(t *rapid.T) {
 		want := fault.New(rapid.Custom(func(t *rapid.T) fault.Kind {
-			return fault.Kind(rapid.IntRange(int(fault.KindInvalidInput), int(fault.KindUnavailable)).Draw(t, "n")) //nolint:gosec // small
+			return fault.Kind(rapid.IntRange(int(fault.KindInvalidInput), int(fault.KindUnavailable)).Draw(t, "n"))
 		}).Draw(t, "kind"), rapid.StringMatching(`[A-Z_]{1,20}`).Draw(t, "reason"), text.Draw(t, "message"))
 		if rapid.Bool().Draw(t, "with field") {
 			want = want.WithField(text.Draw(t, "field"), text.Draw(t, "value"))

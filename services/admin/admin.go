@@ -140,7 +140,7 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, v *browser.Visi
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		http.Redirect(w, r, to, http.StatusSeeOther)
+		http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // always our own login; only its query is the caller's
 		return
 	}
 	f := d.frame(r, v, p.Title, "")

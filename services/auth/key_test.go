@@ -114,8 +114,11 @@ func TestVerifyingOrder(t *testing.T) {
 	t.Parallel()
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	set := verifying([]SigningKey{
-		{ID: "old", State: KeyRetiring, CreateTime: at(1)}, {ID: "gone", State: KeyRemoved}, {ID: "hidden", State: KeyPending},
-		{ID: "next", State: KeyPublished, CreateTime: at(3)}, {ID: "now", State: KeyActive, CreateTime: at(2)},
+		{ID: "old", State: KeyRetiring, CreateTime: at(1)},
+		{ID: "gone", State: KeyRemoved},
+		{ID: "hidden", State: KeyPending},
+		{ID: "next", State: KeyPublished, CreateTime: at(3)},
+		{ID: "now", State: KeyActive, CreateTime: at(2)},
 	})
 	if len(set) != 3 || set[0].ID != "next" || set[1].ID != "now" || set[2].ID != "old" {
 		t.Errorf("%v", set)

@@ -38,6 +38,8 @@ func (s *Service) apply(ctx context.Context, id uuid.UUID, intent Intent, how ap
 			if next.FailureCode != CodeSuperseded {
 				err = tx.Tell(ctx, Failed{Payment: next, NextAttemptTime: next.NextAttemptTime})
 			}
+		case changeNothing, changeWaiting:
+			// There is nothing to tell yet.
 		}
 		if err != nil {
 			return err

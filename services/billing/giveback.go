@@ -100,18 +100,15 @@ func (s *Service) returnMoney(ctx context.Context, id uuid.UUID) error {
 		return err
 	}
 	if r.Status != RefundPending {
-		_, err := s.applyRefund(ctx, p.ID, r.ID, nil, nil)
-		return err
+		return s.applyRefund(ctx, p.ID, r.ID, nil, nil)
 	}
 	ctx, cancel := s.detach(ctx)
 	defer cancel()
 	answer, err := s.askRefund(ctx, p, r)
 	if err != nil {
-		_, err = s.applyRefund(context.WithoutCancel(ctx), p.ID, r.ID, nil, err)
-		return err
+		return s.applyRefund(context.WithoutCancel(ctx), p.ID, r.ID, nil, err)
 	}
-	_, err = s.applyRefund(ctx, p.ID, r.ID, &answer, nil)
-	return err
+	return s.applyRefund(ctx, p.ID, r.ID, &answer, nil)
 }
 
 // askRefund looks for the refund before it repeats the call, because the
@@ -134,7 +131,7 @@ func (s *Service) askRefund(ctx context.Context, p Payment, r Refund) (ProviderR
 // applyRefund takes in what the provider says of a refund, or that it gave no
 // result. Answers, webhooks and polls all end here, so that money is counted
 // once.
-func (s *Service) applyRefund(ctx context.Context, paymentID, id uuid.UUID, news *ProviderRefund, cause error) (Refund, error) {
+func (s *Service) applyRefund(ctx context.Context, paymentID, id uuid.UUID, news *ProviderRefund, cause error) error {
 	var before, after Refund
 	var moved Status
 	err := s.Store.InTx(ctx, func(ctx context.Context, tx Tx) error {
@@ -168,7 +165,7 @@ func (s *Service) applyRefund(ctx context.Context, paymentID, id uuid.UUID, news
 		return err
 	})
 	if err != nil {
-		return Refund{}, err
+		return err
 	}
 	if moved != "" {
 		s.Meter.Moved(moved)
@@ -180,7 +177,7 @@ func (s *Service) applyRefund(ctx context.Context, paymentID, id uuid.UUID, news
 		s.Meter.Alarm("refund_failed")
 		s.Logger.ErrorContext(ctx, "a refund failed: the money has to go back another way", "refund_id", id, "payment_id", paymentID, "reason", after.FailureMessage)
 	}
-	return after, nil
+	return nil
 }
 
 // refundAfter is the state machine of refunds.
@@ -292,7 +289,7 @@ func (s *Service) observe(ctx context.Context, paymentID uuid.UUID, news Provide
 	if err != nil {
 		return err
 	}
-	_, err = s.applyRefund(ctx, paymentID, id, &news, nil)
+	err = s.applyRefund(ctx, paymentID, id, &news, nil)
 	if final(err) && !foreign {
 		return nil
 	}

@@ -63,7 +63,7 @@ const (
 )
 
 // Store keeps what billing knows.
-type Store interface {
+type Store interface { //nolint:interfacebloat // one store behind one domain, which uses all of it
 	// InTx runs body in one transaction, again when the database asks for it.
 	InTx(ctx context.Context, body func(ctx context.Context, tx Tx) error) error
 	// Payment returns a payment that the owner owns, or a NotFound fault.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -54,8 +55,8 @@ func (p trustedProxies) clientAddress(r *http.Request) string {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	client := peer
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop := parseHost(strings.TrimSpace(hops[i]))
+	for _, hop := range slices.Backward(hops) {
+		hop := parseHost(strings.TrimSpace(hop))
 		if !hop.IsValid() {
 			break
 		}

@@ -51,7 +51,7 @@ func newProxy(component string, targets []Target, transport http.RoundTripper, l
 	}
 	retry := &retryTransport{
 		component: component, next: transport,
-		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{
+		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
 			Name: component, Timeout: breakerOpen,
 			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
 			// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
@@ -74,8 +74,7 @@ func newProxy(component string, targets []Target, transport http.RoundTripper, l
 				w.WriteHeader(499)
 				return
 			}
-			var tooLarge *http.MaxBytesError
-			if errors.As(err, &tooLarge) {
+			if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 				fail(w, r, fault.Invalid("body", "the body is larger than %d bytes", tooLarge.Limit))
 				return
 			}

@@ -128,7 +128,7 @@ func deadAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // its address is all that is wanted
+	defer l.Close()
 	return l.Addr().String()
 }
 

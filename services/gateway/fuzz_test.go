@@ -48,9 +48,17 @@ func FuzzClientAddress(f *testing.F) {
 // sees a request as something else than the gateway did.
 func FuzzResolve(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"GET", "/api/v1/products"}, {"POST", "/api/v1/orders/x:cancel"}, {"GET", "/shop/../api/v1/orders"}, {"GET", "/media/%2e%2e/x"},
-		{"POST", "/commerce.product.v1.StockService/ReserveStock"}, {"PRI", "//"}, {"GET", "/admin%2Fx"}, {"GET", "/%"}, {"OPTIONS", "*"},
-		{"POST", "/commerce.product.v1.StockService%2FReserveStock"}, {"GET", "/api/v1/orders/%00"},
+		{"GET", "/api/v1/products"},
+		{"POST", "/api/v1/orders/x:cancel"},
+		{"GET", "/shop/../api/v1/orders"},
+		{"GET", "/media/%2e%2e/x"},
+		{"POST", "/commerce.product.v1.StockService/ReserveStock"},
+		{"PRI", "//"},
+		{"GET", "/admin%2Fx"},
+		{"GET", "/%"},
+		{"OPTIONS", "*"},
+		{"POST", "/commerce.product.v1.StockService%2FReserveStock"},
+		{"GET", "/api/v1/orders/%00"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

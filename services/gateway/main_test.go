@@ -183,7 +183,7 @@ func newTokens(t testing.TB) *tokens {
 func (k *tokens) verify() func(context.Context, string) (identity.Identity, error) {
 	verifier := jwtverify.New(jwtverify.Config{
 		Keys: func(context.Context) (map[string]ed25519.PublicKey, error) {
-			return map[string]ed25519.PublicKey{"1": k.key.Public().(ed25519.PublicKey)}, nil //nolint:forcetypeassert // made above
+			return map[string]ed25519.PublicKey{"1": k.key.Public().(ed25519.PublicKey)}, nil
 		},
 		Revoked: func(context.Context, string) bool { return k.gone.Load() },
 	})
@@ -353,7 +353,7 @@ func (d *door) call(t testing.TB, method, path, body string, headers ...string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)

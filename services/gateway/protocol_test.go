@@ -74,7 +74,7 @@ func TestGRPCWebFromABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil || !strings.Contains(strings.ToLower(string(content)), "grpc-status: 0") && !strings.Contains(strings.ToLower(string(content)), "grpc-status:0") {
 		t.Errorf("%d %v: no trailer in %d bytes (%v)", response.StatusCode, response.Header, len(content), err)

@@ -39,14 +39,16 @@ func TestTrap10PriceAddsUpToTheCent(t *testing.T) {
 	}{
 		"plain, no address": {[]Goods{goods("EUR", 1999, 2, "", 100)}, nil, nil, Amounts{Subtotal: 3998, Total: 3998}},
 		"tax and shipping": {
-			[]Goods{goods("EUR", 1999, 2, "standard", 100)}, nil, germany,
+			[]Goods{goods("EUR", 1999, 2, "standard", 100)},
+			nil, germany,
 			Amounts{Subtotal: 3998, Tax: 760, Shipping: 490, Total: 5248},
 		},
 		"shipping free from 50.00": {
 			[]Goods{goods("EUR", 5000, 1, "exempt", 100)}, nil, germany, Amounts{Subtotal: 5000, Total: 5000},
 		},
 		"a discount can cost the free shipping": {
-			[]Goods{goods("EUR", 5000, 1, "exempt", 100)}, &Coupon{PercentOffBps: 100}, germany,
+			[]Goods{goods("EUR", 5000, 1, "exempt", 100)},
+			&Coupon{PercentOffBps: 100}, germany,
 			Amounts{Subtotal: 5000, Discount: 50, Shipping: 490, Total: 5440},
 		},
 		"digital goods are not sent": {

@@ -299,7 +299,7 @@ func placed(images []Image) ([]Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[i].ID, out[i].Position = id, int32(i) //nolint:gosec // at most MaxImages
+		out[i].ID, out[i].Position = id, int32(i)
 	}
 	return out, nil
 }

@@ -236,8 +236,11 @@ func TestTree(t *testing.T) {
 	t.Parallel()
 	root, other := uuid.New(), uuid.New()
 	branches := tree([]Category{
-		{ID: uuid.New(), Name: "Z", ParentID: root, Position: 1}, {ID: other, Name: "B", Position: 2}, {ID: root, Name: "A", Position: 1},
-		{ID: uuid.New(), Name: "Y", ParentID: root, Position: 1}, {ID: uuid.New(), Name: "X", ParentID: root, Position: 2},
+		{ID: uuid.New(), Name: "Z", ParentID: root, Position: 1},
+		{ID: other, Name: "B", Position: 2},
+		{ID: root, Name: "A", Position: 1},
+		{ID: uuid.New(), Name: "Y", ParentID: root, Position: 1},
+		{ID: uuid.New(), Name: "X", ParentID: root, Position: 2},
 	})
 	var names []string
 	for _, b := range branches {

@@ -2,6 +2,7 @@ package product
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -173,10 +174,8 @@ func (s *Service) Commit(ctx context.Context, order uuid.UUID) error {
 }
 
 func ended(order uuid.UUID, state ReservationState, good ...ReservationState) error {
-	for _, g := range good {
-		if state == g {
-			return nil
-		}
+	if slices.Contains(good, state) {
+		return nil
 	}
 	if state == ReservationMissing {
 		return fault.NotFound("reservation", order.String())

@@ -99,7 +99,7 @@ func sumDemand(lines []Line) ([]Line, error) {
 	}
 	demand := make([]Line, 0, len(sums))
 	for id, quantity := range sums {
-		demand = append(demand, Line{ProductID: id, Quantity: int32(quantity)}) //nolint:gosec // bounded above
+		demand = append(demand, Line{ProductID: id, Quantity: int32(quantity)})
 	}
 	slices.SortFunc(demand, func(a, b Line) int { return compareIDs(a.ProductID, b.ProductID) })
 	return demand, nil

@@ -103,7 +103,7 @@ var done = map[string]string{
 // fail shows an error as a page of its own.
 func (s *Storefront) fail(w http.ResponseWriter, r *http.Request, v *browser.Visit, p browser.Problem) {
 	if p.Status == http.StatusUnauthorized && r.Method == http.MethodGet {
-		http.Redirect(w, r, loginPath(r.URL.RequestURI()), http.StatusSeeOther)
+		http.Redirect(w, r, loginPath(r.URL.RequestURI()), http.StatusSeeOther) //nolint:gosec // always our own login; only its query is the caller's
 		return
 	}
 	f := s.frame(r, v, p.Title)

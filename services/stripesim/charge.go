@@ -20,8 +20,10 @@ func (w *work) newCharge(pi *paymentIntent, pm *paymentMethod) *charge {
 		PaymentMethodDetails: methodDetails(pm, pi.Amount), ReceiptEmail: pi.ReceiptEmail,
 		Shipping: pi.Shipping,
 		Status:   statusSucceeded, TransferGroup: pi.TransferGroup,
-		Outcome: chargeOutcome{NetworkStatus: "approved_by_network", RiskLevel: "normal", RiskScore: 20,
-			SellerMessage: "Payment complete.", Type: "authorized"},
+		Outcome: chargeOutcome{
+			NetworkStatus: "approved_by_network", RiskLevel: "normal", RiskScore: 20,
+			SellerMessage: "Payment complete.", Type: "authorized",
+		},
 		Sim: &chargeSim{Behaviour: pm.Sim.Behaviour},
 	}
 	if captured {
@@ -36,11 +38,15 @@ func (w *work) failedCharge(pi *paymentIntent, pm *paymentMethod, no *decline) *
 	ch.Status, ch.Paid, ch.Captured, ch.AmountCaptured = "failed", false, false, 0
 	ch.BalanceTransaction = nil
 	ch.FailureCode, ch.FailureMessage = &no.code, &no.message
-	ch.Outcome = chargeOutcome{NetworkStatus: "declined_by_network", Reason: ptr(orElse(no.declineCode, no.code)),
-		RiskLevel: "normal", RiskScore: 20, SellerMessage: "The bank did not return any further details with this decline.", Type: "issuer_declined"}
+	ch.Outcome = chargeOutcome{
+		NetworkStatus: "declined_by_network", Reason: ptr(orElse(no.declineCode, no.code)),
+		RiskLevel: "normal", RiskScore: 20, SellerMessage: "The bank did not return any further details with this decline.", Type: "issuer_declined",
+	}
 	if no.blocked {
-		ch.Outcome = chargeOutcome{NetworkStatus: "not_sent_to_network", Reason: ptr("highest_risk_level"),
-			RiskLevel: "highest", RiskScore: 90, SellerMessage: "Stripe blocked this payment as too risky.", Type: "blocked"}
+		ch.Outcome = chargeOutcome{
+			NetworkStatus: "not_sent_to_network", Reason: ptr("highest_risk_level"),
+			RiskLevel: "highest", RiskScore: 90, SellerMessage: "Stripe blocked this payment as too risky.", Type: "blocked",
+		}
 	}
 	return ch
 }
@@ -95,8 +101,10 @@ func movement(id, sort, source string, amount, fee int64, currency string, creat
 	const settlement = 2 * 24 * time.Hour
 	details := []map[string]any{}
 	if fee > 0 {
-		details = append(details, map[string]any{"amount": fee, "application": nil, "currency": currency,
-			"description": "Stripe processing fees", "type": "stripe_fee"})
+		details = append(details, map[string]any{
+			"amount": fee, "application": nil, "currency": currency,
+			"description": "Stripe processing fees", "type": "stripe_fee",
+		})
 	}
 	return map[string]any{
 		"id": id, "object": "balance_transaction", "amount": amount, "available_on": created + int64(settlement.Seconds()),

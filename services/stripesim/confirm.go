@@ -211,8 +211,7 @@ func (w *work) finishChallenge(ctx context.Context, id, secret string, passed bo
 		return nil, err
 	}
 	_, err = w.collect(ctx, pi, pm)
-	var refused *apiError
-	if errors.As(err, &refused) {
+	if _, ok := errors.AsType[*apiError](err); ok {
 		return pi, nil // the bank's no is on the intent
 	}
 	return pi, err

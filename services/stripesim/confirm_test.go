@@ -383,8 +383,10 @@ func TestSlowMethods(t *testing.T) {
 		b.hooks.waitFor(tt.last, pi.ID)
 		b.hooks.waitFor("payment_intent.processing", pi.ID)
 	}
-	never := &stripe.PaymentIntentParams{Amount: stripe.Int64(5000), Currency: stripe.String("usd"), Confirm: stripe.Bool(true),
-		PaymentMethodTypes: stripe.StringSlice([]string{"us_bank_account"}), PaymentMethod: stripe.String("pm_usBankAccount_processing")}
+	never := &stripe.PaymentIntentParams{
+		Amount: stripe.Int64(5000), Currency: stripe.String("usd"), Confirm: stripe.Bool(true),
+		PaymentMethodTypes: stripe.StringSlice([]string{"us_bank_account"}), PaymentMethod: stripe.String("pm_usBankAccount_processing"),
+	}
 	if pi, err := b.stripe.PaymentIntents.New(never); err != nil || pi.Status != stripe.PaymentIntentStatusProcessing {
 		t.Errorf("%+v, %v", pi, err)
 	}

@@ -156,7 +156,7 @@ func (s *Simulator) showControl(w http.ResponseWriter, r *http.Request) *apiErro
 	shown := s.control.report()
 	err := s.cfg.Pool.QueryRow(r.Context(), `SELECT count(*) FROM stripesim.delivery WHERE state = 'pending'`).Scan(&shown.PendingDeliver)
 	if err != nil {
-		s.cfg.Logger.Error("stripe simulator: count deliveries", "error", err)
+		s.cfg.Logger.ErrorContext(r.Context(), "stripe simulator: count deliveries", "error", err)
 		return serverError()
 	}
 	s.answer(w, newID("req"), "", result{status: http.StatusOK, body: encode(shown)})
@@ -228,7 +228,7 @@ func (s *Simulator) resendEvent(w http.ResponseWriter, r *http.Request) *apiErro
 	case errors.Is(err, errNotFound):
 		return missing(http.StatusNotFound, kindEvent.name, r.PathValue("id"), "id")
 	case err != nil:
-		s.cfg.Logger.Error("stripe simulator: resend event", "error", err)
+		s.cfg.Logger.ErrorContext(r.Context(), "stripe simulator: resend event", "error", err)
 		return serverError()
 	}
 	s.poke()

@@ -26,9 +26,11 @@ func TestCustomers(t *testing.T) {
 		t.Fatalf("no method: %v", methods.Err())
 	}
 	method := methods.PaymentMethod()
-	update := &stripe.CustomerParams{Name: stripe.String("Ada L."),
+	update := &stripe.CustomerParams{
+		Name:            stripe.String("Ada L."),
 		InvoiceSettings: &stripe.CustomerInvoiceSettingsParams{DefaultPaymentMethod: &method.ID},
-		Shipping:        &stripe.CustomerShippingParams{Name: stripe.String("Ada"), Address: &stripe.AddressParams{City: stripe.String("Graz")}}}
+		Shipping:        &stripe.CustomerShippingParams{Name: stripe.String("Ada"), Address: &stripe.AddressParams{City: stripe.String("Graz")}},
+	}
 	if _, err = b.stripe.Customers.Update(cus.ID, update); err != nil {
 		t.Fatal(err)
 	}
@@ -172,10 +174,14 @@ func TestMethodWithoutCustomerPaysOnce(t *testing.T) {
 func TestMethodsFromCardData(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	params := &stripe.PaymentMethodParams{Type: stripe.String("card"),
+	params := &stripe.PaymentMethodParams{
+		Type: stripe.String("card"),
 		Card: &stripe.PaymentMethodCardParams{Number: stripe.String("4000 0000 0000 9995"), ExpMonth: stripe.Int64(12), ExpYear: stripe.Int64(2040), CVC: stripe.String("123")},
-		BillingDetails: &stripe.PaymentMethodBillingDetailsParams{Name: stripe.String("Ada"), Email: stripe.String("ada@example.com"),
-			Address: &stripe.AddressParams{City: stripe.String("Wien")}}}
+		BillingDetails: &stripe.PaymentMethodBillingDetailsParams{
+			Name: stripe.String("Ada"), Email: stripe.String("ada@example.com"),
+			Address: &stripe.AddressParams{City: stripe.String("Wien")},
+		},
+	}
 	params.AddMetadata("k", "v")
 	pm, err := b.stripe.PaymentMethods.New(params)
 	if err != nil || pm.Card.Last4 != "9995" || pm.BillingDetails.Address.City != "Wien" || pm.BillingDetails.Name != "Ada" || pm.Metadata["k"] != "v" {

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -203,10 +204,8 @@ const (
 // value removes its key, an empty metadata removes all.
 func (f *form) metadata(old map[string]string) map[string]string {
 	merged := make(map[string]string, len(old))
-	if clear := f.text("metadata"); clear == nil {
-		for k, v := range old {
-			merged[k] = v
-		}
+	if empty := f.text("metadata"); empty == nil {
+		maps.Copy(merged, old)
 	}
 	for key, value := range f.fields("metadata") {
 		switch {

@@ -196,7 +196,7 @@ func readMethodTypes(f *form, pi *paymentIntent) {
 // between waiting for a method and waiting for a confirmation.
 func (w *work) setMethod(ctx context.Context, pi *paymentIntent, in intentInput) error {
 	if in.customer != "" {
-		if _, err := w.customerParam(ctx, in.customer); err != nil {
+		if err := w.customerParam(ctx, in.customer); err != nil {
 			return err
 		}
 	}

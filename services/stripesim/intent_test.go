@@ -20,8 +20,10 @@ func TestIntentLifeWithStripesClient(t *testing.T) {
 	params.Customer = &cus.ID
 	params.Description = stripe.String("Order 1")
 	params.AddMetadata("order_id", "o-1")
-	params.Shipping = &stripe.ShippingDetailsParams{Name: stripe.String("Ada"),
-		Address: &stripe.AddressParams{City: stripe.String("Wien"), Country: stripe.String("AT")}}
+	params.Shipping = &stripe.ShippingDetailsParams{
+		Name:    stripe.String("Ada"),
+		Address: &stripe.AddressParams{City: stripe.String("Wien"), Country: stripe.String("AT")},
+	}
 	pi, err := b.stripe.PaymentIntents.New(params)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +152,8 @@ func TestConfirmNeedsReturnURLUnlessTypesAreNamed(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	pi, err := b.stripe.PaymentIntents.New(&stripe.PaymentIntentParams{
-		Amount: stripe.Int64(1999), Currency: stripe.String("EUR"), PaymentMethod: stripe.String("pm_card_visa")})
+		Amount: stripe.Int64(1999), Currency: stripe.String("EUR"), PaymentMethod: stripe.String("pm_card_visa"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,16 +234,20 @@ func TestIntentListPages(t *testing.T) {
 func TestUnknownObjectsAre404(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for _, path := range []string{"payment_intents/pi_x", "customers/cus_x", "payment_methods/pm_x", "refunds/re_x",
-		"charges/ch_x", "events/evt_x", "balance_transactions/txn_x"} {
+	for _, path := range []string{
+		"payment_intents/pi_x", "customers/cus_x", "payment_methods/pm_x", "refunds/re_x",
+		"charges/ch_x", "events/evt_x", "balance_transactions/txn_x",
+	} {
 		status, answer := b.call(http.MethodGet, "/v1/"+path, "", "")
 		e, _ := answer["error"].(map[string]any)
 		if status != 404 || e["code"] != "resource_missing" || e["type"] != "invalid_request_error" {
 			t.Errorf("GET %s: %d %v", path, status, answer)
 		}
 	}
-	for _, path := range []string{"payment_intents/pi_x", "payment_intents/pi_x/confirm", "payment_intents/pi_x/cancel",
-		"payment_intents/pi_x/capture", "customers/cus_x", "payment_methods/pm_x/detach"} {
+	for _, path := range []string{
+		"payment_intents/pi_x", "payment_intents/pi_x/confirm", "payment_intents/pi_x/cancel",
+		"payment_intents/pi_x/capture", "customers/cus_x", "payment_methods/pm_x/detach",
+	} {
 		if status, answer := b.post("/v1/"+path, ""); status != 404 {
 			t.Errorf("POST %s: %d %v", path, status, answer)
 		}

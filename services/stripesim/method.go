@@ -61,8 +61,10 @@ func readMethodData(f *form, prefix string) (*testMethod, billingDetails) {
 	test := testMethods.byNumber[number]
 	if test == nil {
 		// The number is never repeated: it may be a real one.
-		f.fail(&apiError{Status: http.StatusPaymentRequired, Type: typeCard, Code: "incorrect_number",
-			Param: at("card[number]"), Message: "Your card number is incorrect. Only Stripe's test cards work here."})
+		f.fail(&apiError{
+			Status: http.StatusPaymentRequired, Type: typeCard, Code: "incorrect_number",
+			Param: at("card[number]"), Message: "Your card number is incorrect. Only Stripe's test cards work here.",
+		})
 	}
 	return test, billing
 }
@@ -94,8 +96,10 @@ func (w *work) newMethod(test *testMethod, billing billingDetails) *paymentMetho
 	}
 	if test.bank {
 		pm.Type = "us_bank_account"
-		pm.USBankAccount = &bankAccount{AccountHolderType: "individual", AccountType: "checking", BankName: "STRIPE TEST BANK",
-			Fingerprint: fingerprint, Last4: test.last4(), RoutingNumber: "110000000"}
+		pm.USBankAccount = &bankAccount{
+			AccountHolderType: "individual", AccountType: "checking", BankName: "STRIPE TEST BANK",
+			Fingerprint: fingerprint, Last4: test.last4(), RoutingNumber: "110000000",
+		}
 		return pm
 	}
 	pm.Card = &card{
@@ -136,7 +140,7 @@ func attachMethod(c *call) (execute, *apiError) {
 	customerID := c.form.required("customer")
 	return func(ctx context.Context, tx pgx.Tx) (any, error) {
 		w := c.work(tx)
-		if _, err := w.customerParam(ctx, customerID); err != nil {
+		if err := w.customerParam(ctx, customerID); err != nil {
 			return nil, err
 		}
 		pm, err := w.resolve(ctx, methodInput{id: c.id()})
@@ -153,8 +157,10 @@ func attachMethod(c *call) (execute, *apiError) {
 		case pm.Customer == nil && pm.Sim.Consumed:
 			return nil, invalid("", "", "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, and may not be used again.")
 		case test.attachFails:
-			e := &apiError{Status: http.StatusPaymentRequired, Type: typeCard, Code: test.decline.code,
-				DeclineCode: test.decline.declineCode, Message: test.decline.message}
+			e := &apiError{
+				Status: http.StatusPaymentRequired, Type: typeCard, Code: test.decline.code,
+				DeclineCode: test.decline.declineCode, Message: test.decline.message,
+			}
 			return nil, e.withDoc()
 		}
 		pm.Customer = &customerID
@@ -205,14 +211,18 @@ func readShipping(f *form) *shipping {
 	if top == nil {
 		return nil
 	}
-	return &shipping{Address: readAddress(f, "shipping[address]"), Name: top["name"], Phone: given(top, "phone"),
-		Carrier: given(top, "carrier"), TrackingNumber: given(top, "tracking_number")}
+	return &shipping{
+		Address: readAddress(f, "shipping[address]"), Name: top["name"], Phone: given(top, "phone"),
+		Carrier: given(top, "carrier"), TrackingNumber: given(top, "tracking_number"),
+	}
 }
 
 func readAddress(f *form, name string) address {
 	v := f.fields(name)
-	return address{City: given(v, "city"), Country: given(v, "country"), Line1: given(v, "line1"),
-		Line2: given(v, "line2"), PostalCode: given(v, "postal_code"), State: given(v, "state")}
+	return address{
+		City: given(v, "city"), Country: given(v, "country"), Line1: given(v, "line1"),
+		Line2: given(v, "line2"), PostalCode: given(v, "postal_code"), State: given(v, "state"),
+	}
 }
 
 func given(fields map[string]string, name string) *string {

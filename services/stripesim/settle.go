@@ -49,8 +49,10 @@ func (w *work) settleFailed(ctx context.Context, pi *paymentIntent, pm *paymentM
 	if err := w.emit(ctx, "charge.failed", ch, nil); err != nil {
 		return err
 	}
-	reason := &apiError{Type: typeCard, Code: no.code, DeclineCode: no.declineCode, Message: no.message,
-		Charge: ch.ID, PaymentMethod: render(pm)}
+	reason := &apiError{
+		Type: typeCard, Code: no.code, DeclineCode: no.declineCode, Message: no.message,
+		Charge: ch.ID, PaymentMethod: render(pm),
+	}
 	return w.failIntent(ctx, pi, reason.withDoc())
 }
 

@@ -88,8 +88,10 @@ var testMethods = indexMethods([]testMethod{
 
 	{name: "authenticationRequired", number: "4000002760003184", country: "DE", behaviour: behaviour{challenge: true}},
 	{name: "authenticationRequiredOnSetup", number: "4000002500003155", country: "FR", behaviour: behaviour{challenge: true}},
-	{name: "authenticationRequiredChargeDeclinedInsufficientFunds", number: "4000008260003178", country: "GB",
-		behaviour: behaviour{challenge: true, decline: insufficientFunds}},
+	{
+		name: "authenticationRequiredChargeDeclinedInsufficientFunds", number: "4000008260003178", country: "GB",
+		behaviour: behaviour{challenge: true, decline: insufficientFunds},
+	},
 	{name: "threeDSecure2Required", number: "4000000000003220", behaviour: behaviour{challenge: true}},
 	{name: "threeDSecureRequired", number: "4000000000003063", behaviour: behaviour{challenge: true}},
 	{name: "threeDSecureRequiredChargeDeclined", number: "4000008400001629", behaviour: behaviour{challenge: true, decline: declined}},

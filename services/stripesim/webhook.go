@@ -63,7 +63,7 @@ func (s *Simulator) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		if err := s.round(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Warn("stripe simulator: will try again", "error", err)
+			s.cfg.Logger.WarnContext(ctx, "stripe simulator: will try again", "error", err)
 		}
 		timer.Reset(min(idle, s.cfg.RetryBase))
 	}
@@ -193,12 +193,12 @@ func (s *Simulator) deliver(ctx context.Context, d delivery, how webhookSettings
 		if s.now().Sub(d.created) > s.cfg.AbandonAfter {
 			state = "abandoned"
 		}
-		s.cfg.Logger.Warn("stripe simulator: webhook was not taken", "event", d.eventID, "attempt", d.attempts, "state", state, "error", answer)
+		s.cfg.Logger.WarnContext(ctx, "stripe simulator: webhook was not taken", "event", d.eventID, "attempt", d.attempts, "state", state, "error", answer)
 	}
 	_, err = s.cfg.Pool.Exec(ctx, `UPDATE stripesim.delivery SET state = $2, next_at = $3, last_response = $4 WHERE id = $1`,
 		d.id, state, next, answer)
 	if err != nil && ctx.Err() == nil {
-		s.cfg.Logger.Warn("stripe simulator: delivery could not be booked", "event", d.eventID, "error", err)
+		s.cfg.Logger.WarnContext(ctx, "stripe simulator: delivery could not be booked", "event", d.eventID, "error", err)
 	}
 }
 

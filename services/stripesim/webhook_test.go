@@ -1,6 +1,7 @@
 package stripesim_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -209,7 +210,7 @@ func TestSkewedSignatureIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.waitDelivered()
-	if errs := b.hooks.errors(); len(errs) != 1 || errs[0] != webhook.ErrTooOld {
+	if errs := b.hooks.errors(); len(errs) != 1 || !errors.Is(errs[0], webhook.ErrTooOld) {
 		t.Errorf("errors %v, want one that the signature is too old", errs)
 	}
 }

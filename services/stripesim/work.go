@@ -74,13 +74,13 @@ func (w *work) intentOf(ctx context.Context, id string) (*paymentIntent, error) 
 	return pi, err
 }
 
-// customerParam finds the customer that a parameter names.
-func (w *work) customerParam(ctx context.Context, id string) (*customer, error) {
+// customerParam wants the customer that a parameter names to be there.
+func (w *work) customerParam(ctx context.Context, id string) error {
 	cus, err := find[customer](ctx, w.tx, kindCustomer, id)
 	if errors.Is(err, errNotFound) || (err == nil && cus.Deleted) {
-		return nil, missing(http.StatusBadRequest, kindCustomer.name, id, "customer")
+		return missing(http.StatusBadRequest, kindCustomer.name, id, "customer")
 	}
-	return cus, err
+	return err
 }
 
 // retrieve is the operation that reads one object by the id in the path.

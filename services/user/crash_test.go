@@ -73,7 +73,9 @@ func (b *belongings) part(name string) ([]json.RawMessage, error) {
 }
 
 func (b *belongings) Sessions(context.Context) ([]json.RawMessage, error) { return b.part("sessions") }
-func (b *belongings) Orders(context.Context) ([]json.RawMessage, error)   { return b.part("orders") }
+
+func (b *belongings) Orders(context.Context) ([]json.RawMessage, error) { return b.part("orders") }
+
 func (b *belongings) Invoices(context.Context) ([]json.RawMessage, error) { return b.part("invoices") }
 
 func (b *belongings) BillingProfile(context.Context) (json.RawMessage, error) {

@@ -82,7 +82,7 @@ func (s *stack) load(ctx context.Context, script, address string, conns, seconds
 	if err := os.WriteFile(file, []byte(script+report), 0o600); err != nil {
 		return result{}, err
 	}
-	out, err := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(conns), fmt.Sprintf("-d%ds", seconds), "-s", file, "http://"+address).CombinedOutput() //nolint:gosec // our own arguments
+	out, err := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(conns), fmt.Sprintf("-d%ds", seconds), "-s", file, "http://"+address).CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}

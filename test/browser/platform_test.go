@@ -27,8 +27,8 @@ const (
 var (
 	// address of the running shop.
 	address string
-	// chromium is the browser that all tests share, each in a profile of its own.
-	chromium context.Context //nolint:containedctx // chromedp hands a browser on as a context
+	// chromium is the browser that all tests share, each in a profile of its own; chromedp hands it on as a context.
+	chromium context.Context
 	// admin calls the API as the administrator.
 	admin *shop.Shop
 )
@@ -83,7 +83,7 @@ func start(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+	if err := os.Chmod(folder, 0o755); err != nil {
 		return nil, err
 	}
 	listen, err := freeAddress()
@@ -98,8 +98,10 @@ func start(ctx context.Context) (stop func() error, err error) {
 	)
 	runCtx, end = context.WithCancel(ctx)
 	go func() {
-		done <- app.Main(runCtx, []string{"up", "--listen", listen, "--data", folder, "--admin-email", adminEmail,
-			"--admin-password", adminPassword, "--log-level", "error"}, &out, &out)
+		done <- app.Main(runCtx, []string{
+			"up", "--listen", listen, "--data", folder, "--admin-email", adminEmail,
+			"--admin-password", adminPassword, "--log-level", "error",
+		}, &out, &out)
 	}()
 	stop = func() error {
 		end()
@@ -137,7 +139,7 @@ func openBrowser(ctx context.Context) (stop func(), err error) {
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("force-color-profile", "srgb"))
 	allocator, stopAllocator := chromedp.NewExecAllocator(ctx, options...)
 	var stopBrowser context.CancelFunc
-	chromium, stopBrowser = chromedp.NewContext(allocator)
+	chromium, stopBrowser = chromedp.NewContext(allocator) //nolint:fatcontext // set once, for all tests
 	stop = func() { stopBrowser(); stopAllocator() }
 	if err := chromedp.Do(chromium); err != nil {
 		stop()

@@ -185,11 +185,11 @@ func orderCart(ctx context.Context, s *Session) error {
 		if err != nil {
 			return err
 		}
-		switch {
-		case answer.Status == http.StatusOK:
+		switch answer.Status {
+		case http.StatusOK:
 			placed.Add(1)
 			return addsUp(answer)
-		case answer.Status == http.StatusNotFound:
+		case http.StatusNotFound:
 			return refusal(answer, http.StatusNotFound, "NOT_FOUND")
 		default:
 			return refusal(answer, http.StatusConflict, "CART_CHANGED")

@@ -212,8 +212,16 @@ func uploads(ctx context.Context, s *Session) error {
 	const svg = `<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"><script>alert(1)</script></svg>`
 	const html = `<!doctype html><html><body><script>alert(1)</script></body></html>`
 	for _, u := range []struct{ contentType, body string }{
-		{"image/svg+xml", svg}, {"image/png", svg}, {"image/jpeg", svg}, {"text/html", html}, {"image/png", html}, {"image/gif", html},
-		{"image/gif", "GIF89a/*" + html + "*/=0"}, {"image/png", "\x89PNG\r\n\x1a\n" + html}, {"image/png", ""}, {"application/octet-stream", "MZ"},
+		{"image/svg+xml", svg},
+		{"image/png", svg},
+		{"image/jpeg", svg},
+		{"text/html", html},
+		{"image/png", html},
+		{"image/gif", html},
+		{"image/gif", "GIF89a/*" + html + "*/=0"},
+		{"image/png", "\x89PNG\r\n\x1a\n" + html},
+		{"image/png", ""},
+		{"application/octet-stream", "MZ"},
 		{"application/pdf", "%PDF-1.7"},
 	} {
 		answer, err := send(ctx, s.Admin.With("Content-Type", u.contentType), http.MethodPost, path, []byte(u.body))

@@ -68,7 +68,7 @@ func (s *Session) survives(ctx context.Context, kind string, count int) error {
 	if err := s.Stripe.Fault(ctx, "payment_intents.create", kind, count, 5*time.Second); err != nil {
 		return err
 	}
-	if _, err := b.undecided(ctx); err != nil {
+	if err := b.undecided(ctx); err != nil {
 		return err
 	}
 	// An impatient customer tries again, and again.
@@ -85,24 +85,24 @@ func (s *Session) survives(ctx context.Context, kind string, count int) error {
 	return errors.Join(s.Stripe.chargedOnce(ctx, b.ID, b.Total), s.stock(ctx, product, 8, 0))
 }
 
-// undecided pays and wants any answer but a failure, in time. It returns the payment's id.
-func (b *buyer) undecided(ctx context.Context) (string, error) {
+// undecided pays and wants any answer but a failure, in time.
+func (b *buyer) undecided(ctx context.Context) error {
 	started := time.Now()
 	answer, err := b.pay(ctx, "pm_card_visa")
 	if err != nil {
-		return "", err
+		return err
 	}
 	if took := time.Since(started); took > 15*time.Second {
-		return "", fmt.Errorf("the customer waited %s for an answer", took.Round(time.Second))
+		return fmt.Errorf("the customer waited %s for an answer", took.Round(time.Second))
 	}
 	if answer.Status != http.StatusOK {
-		return "", fmt.Errorf("status %d: %s", answer.Status, brief(answer))
+		return fmt.Errorf("status %d: %s", answer.Status, brief(answer))
 	}
 	switch answer.String("payment", "status") {
 	case "SUCCEEDED", "UNKNOWN", "PENDING":
-		return answer.String("payment", "id"), nil
+		return nil
 	default:
-		return "", fmt.Errorf("an answer that was lost made the payment %s", brief(answer))
+		return fmt.Errorf("an answer that was lost made the payment %s", brief(answer))
 	}
 }
 
@@ -135,8 +135,7 @@ func providerDown(ctx context.Context, s *Session) error {
 		return err
 	}
 	err = together(orders, func(i int) error {
-		_, err := buyers[i].undecided(ctx)
-		return err
+		return buyers[i].undecided(ctx)
 	})
 	if err != nil {
 		return err
@@ -166,7 +165,7 @@ func cancelUnknown(ctx context.Context, s *Session) error {
 	if err := s.Stripe.Fault(ctx, "payment_intents.create", "timeout_after", 4, 5*time.Second); err != nil {
 		return err
 	}
-	if _, err := b.undecided(ctx); err != nil {
+	if err := b.undecided(ctx); err != nil {
 		return err
 	}
 	if err := okay(b.cancel(ctx)); err != nil {

@@ -116,8 +116,8 @@ func (n *naive) cancel(r *http.Request, _ object) (int, any) {
 		if order["id"] != id {
 			continue
 		}
-		for _, item := range order["items"].([]object) { //nolint:forcetypeassert // place made it
-			n.products[item["productId"].(string)].reserved -= item["quantity"].(int64) //nolint:forcetypeassert // place made it
+		for _, item := range order["items"].([]object) {
+			n.products[item["productId"].(string)].reserved -= item["quantity"].(int64)
 		}
 	}
 	return 200, object{}
@@ -167,7 +167,7 @@ func (n *naive) place(_ *http.Request, body object) (int, any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, l := range lines {
-		n.products[l["productId"].(string)].reserved += l["quantity"].(int64) //nolint:forcetypeassert // made above
+		n.products[l["productId"].(string)].reserved += l["quantity"].(int64)
 	}
 	order := object{
 		"id": uuid.NewString(), "number": strconv.Itoa(number), "items": lines, "status": "PENDING",

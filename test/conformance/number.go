@@ -73,7 +73,7 @@ func invoiceNumbers(ctx context.Context, s *Session) error {
 			return err
 		}
 		credits := 0
-		if err := s.documented(ctx, b.ID, 1, 0); err != nil {
+		if err := s.documented(ctx, b.ID, 0); err != nil {
 			return err
 		}
 		if i%2 == 0 {
@@ -85,7 +85,7 @@ func invoiceNumbers(ctx context.Context, s *Session) error {
 		mu.Lock()
 		ours[b.ID] = true
 		mu.Unlock()
-		return s.documented(ctx, b.ID, 1, credits)
+		return s.documented(ctx, b.ID, credits)
 	})
 	if err != nil {
 		return err
@@ -129,6 +129,11 @@ func (s *Session) noGaps(ctx context.Context, orders map[string]bool) error {
 			break
 		}
 	}
+	return complete(series)
+}
+
+// complete wants the numbers of each series to follow each other.
+func complete(series map[string]map[int]bool) error {
 	for name, numbers := range series {
 		low, high := -1, -1
 		for n := range numbers {

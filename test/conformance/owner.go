@@ -170,7 +170,7 @@ func (s *Session) paidThings(ctx context.Context, owner *shop.Person, order stri
 	if err != nil {
 		return nil, err
 	}
-	if err := s.documented(ctx, order, 1, 0); err != nil {
+	if err := s.documented(ctx, order, 0); err != nil {
 		return nil, err
 	}
 	invoices, err := owner.Must(ctx, http.MethodGet, "/api/v1/billing/invoices"+shop.Query("orderId", order), nil)

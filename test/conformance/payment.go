@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -440,12 +441,12 @@ func cheapIntent(ctx context.Context, s *Session) error {
 		return fmt.Errorf("%d intents for one payment", len(own))
 	}
 	cheap := map[string]any{}
-	for name, value := range own[0].metadata {
-		cheap[name] = value
-	}
+	maps.Copy(cheap, own[0].metadata)
 	cheap["amount"] = 100
 	for _, c := range []claim{
-		{100, own[0].currency, own[0].metadata}, {100, own[0].currency, cheap}, {b.Total, "usd", own[0].metadata},
+		{100, own[0].currency, own[0].metadata},
+		{100, own[0].currency, cheap},
+		{b.Total, "usd", own[0].metadata},
 		{b.Total, own[0].currency, map[string]any{"order_id": b.ID}},
 	} {
 		if err := s.forge(ctx, c); err != nil {

@@ -96,7 +96,7 @@ func refundOften(ctx context.Context, s *Session) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.refunded(ctx, b, payment, 1, b.Total, 20*time.Second), s.documented(ctx, b.ID, 1, 1))
+	return errors.Join(s.refunded(ctx, b, payment, 1, b.Total, 20*time.Second), s.documented(ctx, b.ID, 1))
 }
 
 func refundParts(ctx context.Context, s *Session) error {

@@ -77,7 +77,7 @@ func placeConnect(ctx context.Context, who *shop.Shop, list []any) (bool, error)
 		return err == nil, err
 	}
 	if answer.String("code") != "failed_precondition" {
-		return false, fmt.Errorf("Connect answers status %d, want failed_precondition: %s", answer.Status, brief(answer))
+		return false, fmt.Errorf("the Connect API answers status %d, want failed_precondition: %s", answer.Status, brief(answer))
 	}
 	return false, nil
 }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -59,9 +60,7 @@ type intent struct {
 // list walks all pages of a list, newest first, back to the start of the session.
 func (s *Simulator) list(ctx context.Context, path string, filter url.Values, each func(page *shop.Answer, i int)) error {
 	query := url.Values{"limit": {"100"}, "created[gte]": {strconv.FormatInt(s.since.Unix(), 10)}}
-	for name, values := range filter {
-		query[name] = values
-	}
+	maps.Copy(query, filter)
 	for {
 		page, err := s.api.Must(ctx, http.MethodGet, path+"?"+query.Encode(), nil)
 		if err != nil {

@@ -110,7 +110,7 @@ func forgedTokens(ctx context.Context, s *Session) error {
 		"signed by a stranger":        sign(header, promoted),
 		"of an unknown key":           sign(header.with("kid", "unknown"), promoted),
 		"without a key id":            sign(header.with("kid", ""), promoted),
-		"with its own key":            sign(header.with("jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(stranger.Public().(ed25519.PublicKey))}), promoted), //nolint:forcetypeassert // Ed25519's own type
+		"with its own key":            sign(header.with("jwk", map[string]any{"kty": "OKP", "crv": "Ed25519", "x": base64.RawURLEncoding.EncodeToString(stranger.Public().(ed25519.PublicKey))}), promoted),
 		"with a key address":          sign(header.with("jku", s.Guest.URL+"/.well-known/jwks.json"), promoted),
 		"for another audience":        sign(header, promoted.with("aud", "another")),
 		"public key as secret":        mac(header.with("alg", "HS256"), public),

@@ -37,12 +37,12 @@ func runChild() int {
 // newFolder returns a folder that PostgreSQL's own user can reach into.
 func newFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "commerce-e2e-")
+	folder, err := os.MkdirTemp("", "commerce-e2e-") //nolint:usetesting // the folder above t.TempDir is closed to other users
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+	if err := os.Chmod(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return folder
@@ -140,7 +140,7 @@ func startChild(t *testing.T, listen, data string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{command: exec.Command(self, "up", "--listen", listen, "--data", data, "--admin-email", adminEmail, //nolint:gosec,noctx // ourselves; killed below
+	c := &child{command: exec.Command(self, "up", "--listen", listen, "--data", data, "--admin-email", adminEmail,
 		"--admin-password", adminPassword, "--no-demo", "--log-level", "error")}
 	c.command.Env = append(os.Environ(), childVariable+"=1")
 	c.command.Stdout, c.command.Stderr = &c.out, &c.out

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +59,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+	if err := os.Chmod(folder, 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -183,8 +184,8 @@ func startServe(ctx context.Context, folder string) (*platform, error) {
 	var stops []func() error
 	stop := func() error {
 		var all []error
-		for i := len(stops) - 1; i >= 0; i-- {
-			all = append(all, stops[i]())
+		for _, stop := range slices.Backward(stops) {
+			all = append(all, stop())
 		}
 		return errors.Join(all...)
 	}
@@ -286,7 +287,7 @@ func awaitReady(ctx context.Context, address string, commands []*command) error 
 		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return false, nil //nolint:nilerr // not listening yet
+			return false, nil
 		}
 		defer func() { _ = response.Body.Close() }()
 		_, _ = io.Copy(io.Discard, response.Body)

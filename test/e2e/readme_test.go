@@ -32,7 +32,7 @@ func TestReadmeSession(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		bash := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail") //nolint:gosec // our own README
+		bash := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail")
 		bash.Dir = t.TempDir()
 		bash.Stdin = strings.NewReader(strings.ReplaceAll(session, address, p.guest.URL))
 		out, err := bash.CombinedOutput()

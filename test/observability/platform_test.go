@@ -44,7 +44,7 @@ func run(m *testing.M) int {
 		return failure(err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
-	if err := os.Chmod(folder, 0o755); err != nil { //nolint:gosec // PostgreSQL runs as another user
+	if err := os.Chmod(folder, 0o755); err != nil {
 		return failure(err)
 	}
 	server, err := pgserver.StartThrowaway(ctx)

@@ -65,7 +65,7 @@ func StartPrometheus(ctx context.Context, folder, rules string, targets ...Targe
 	}
 	err = shop.Eventually(ctx, time.Minute, func() (bool, error) {
 		_, err := p.get(ctx, "/-/ready", nil)
-		return err == nil, nil //nolint:nilerr // not listening yet
+		return err == nil, nil
 	})
 	if err != nil {
 		p.Stop()

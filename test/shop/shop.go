@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,7 +46,7 @@ type Answer struct {
 
 // New returns a guest of the shop at the address.
 func New(address string) *Shop {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // the standard library's own type
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 256
 	return &Shop{URL: strings.TrimRight(address, "/"), HTTP: &http.Client{Transport: transport, Timeout: time.Minute}}
 }
@@ -104,9 +105,7 @@ func (s *Shop) Do(ctx context.Context, method, path string, body any) (*Answer, 
 	if s.GuestToken != "" {
 		request.Header.Set("X-Guest-Token", s.GuestToken)
 	}
-	for name, values := range s.Header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, s.Header)
 	response, err := s.HTTP.Do(request)
 	if err != nil {
 		return nil, err

@@ -76,12 +76,12 @@ func diff(ctx context.Context, server *pgserver.Throwaway, component string) (*m
 	if err != nil {
 		return nil, err
 	}
-	defer migrated.Close() //nolint:errcheck // only read
+	defer migrated.Close()
 	scratch, err := database(ctx, server, component, "scratch")
 	if err != nil {
 		return nil, err
 	}
-	defer scratch.Close() //nolint:errcheck // thrown away
+	defer scratch.Close()
 	return drift.Plan(ctx, migrated, scratch, component, tables)
 }
 
@@ -90,7 +90,7 @@ func database(ctx context.Context, server *pgserver.Throwaway, component, name s
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // the statement's error is what counts
+	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func write(plan *migrate.Plan, dir, name string) error {
 		return err
 	}
 	path := filepath.Join(dir, fmt.Sprintf("%05d_%s.sql", number, name))
-	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // source code
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		return err
 	}
 	fmt.Println("wrote", path)

@@ -432,7 +432,7 @@ func shutdownDrains(t *testing.T, h Harness) {
 	var ended atomic.Bool
 	first := h.New(t, "order")
 	subscription := bus.Subscription{
-		Name: "order.users", Types: []string{typeDeleted}, Concurrency: 1, Handle: func(ctx context.Context, e event.Event) error {
+		Name: "order.users", Types: []string{typeDeleted}, Concurrency: 1, Handle: func(ctx context.Context, _ event.Event) error {
 			close(entered)
 			<-release
 			ended.Store(ctx.Err() == nil)

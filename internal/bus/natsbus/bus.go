@@ -125,11 +125,11 @@ func New(ctx context.Context, config Config) (*Bus, error) {
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				config.Logger.Warn("lost the event bus", slog.Any("cause", err))
+				config.Logger.WarnContext(ctx, "lost the event bus", slog.Any("cause", err))
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			config.Logger.Warn("the event bus reports an error", slog.Any("cause", err))
+			config.Logger.WarnContext(ctx, "the event bus reports an error", slog.Any("cause", err))
 		}),
 	}
 	if config.Credentials != "" {

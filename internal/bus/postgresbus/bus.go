@@ -193,7 +193,7 @@ func Register(ctx context.Context, adminURL string, subscriptions ...bus.Subscri
 	if err != nil {
 		return fmt.Errorf("postgresbus: register: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with the connection
+	defer conn.Close(context.WithoutCancel(ctx))
 	for _, s := range subscriptions {
 		if err := s.Validate(); err != nil {
 			return err

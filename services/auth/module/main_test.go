@@ -174,7 +174,7 @@ func (b *bench) call(t *testing.T, method, path, body string, headers ...string)
 	recorder := httptest.NewRecorder()
 	b.front.ServeHTTP(recorder, request)
 	response := recorder.Result()
-	defer response.Body.Close() //nolint:errcheck // in memory
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)

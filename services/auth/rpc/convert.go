@@ -19,7 +19,7 @@ func fromID(text string) uuid.UUID {
 }
 
 func toSeconds(d time.Duration) int32 {
-	return int32(min(d/time.Second, 1<<31-1)) //nolint:gosec // bounded by min
+	return int32(min(d/time.Second, 1<<31-1))
 }
 
 func toProtoAccount(a auth.Account) *authv1.Account {

@@ -182,7 +182,7 @@ func collect(rows *sql.Rows, err error) (ids []uuid.UUID, _ error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err says what went wrong
+	defer rows.Close()
 	for rows.Next() {
 		var id uuid.UUID
 		if err := rows.Scan(&id); err != nil {

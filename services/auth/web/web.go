@@ -65,18 +65,24 @@ type site struct {
 }
 
 func verifyForm(token string) view {
-	return view{Title: "Confirm your email address", Text: "Press the button to confirm that this address is yours.",
-		Token: token, Action: auth.VerifyPath, Button: "Confirm"}
+	return view{
+		Title: "Confirm your email address", Text: "Press the button to confirm that this address is yours.",
+		Token: token, Action: auth.VerifyPath, Button: "Confirm",
+	}
 }
 
 func resetForm(token string) view {
-	return view{Title: "Choose a new password", Text: "You will be logged out everywhere else.",
-		Token: token, Action: auth.ResetPath, Button: "Save password", Password: true}
+	return view{
+		Title: "Choose a new password", Text: "You will be logged out everywhere else.",
+		Token: token, Action: auth.ResetPath, Button: "Save password", Password: true,
+	}
 }
 
 func requestForm() view {
-	return view{Title: "Forgotten your password?", Text: "Tell us your email address, and we send you a link to choose a new one.",
-		Action: auth.ResetPath, Button: "Send the link", Email: true}
+	return view{
+		Title: "Forgotten your password?", Text: "Tell us your email address, and we send you a link to choose a new one.",
+		Action: auth.ResetPath, Button: "Send the link", Email: true,
+	}
 }
 
 func (s *site) askVerify(w http.ResponseWriter, r *http.Request) {
@@ -154,8 +160,10 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, form view, err error
 	failure := fault.From(err)
 	switch {
 	case errors.Is(err, auth.ErrMailedToken):
-		s.show(w, r, http.StatusBadRequest, view{Title: "This link is not valid any more",
-			Text: "It was used already, is too old, or a newer one was sent. Ask for a new one."})
+		s.show(w, r, http.StatusBadRequest, view{
+			Title: "This link is not valid any more",
+			Text:  "It was used already, is too old, or a newer one was sent. Ask for a new one.",
+		})
 	case failure != nil && failure.Kind == fault.KindInvalidInput:
 		form.Problem = "The password " + failure.Message + "."
 		s.show(w, r, http.StatusBadRequest, form)

@@ -228,7 +228,7 @@ func (b *bench) call(method, path, body string, headers ...string) answer {
 	recorder := httptest.NewRecorder()
 	b.front.ServeHTTP(recorder, request)
 	response := recorder.Result()
-	defer response.Body.Close() //nolint:errcheck // in memory
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		b.t.Fatal(err)

@@ -84,7 +84,7 @@ func toPayment(p billing.Payment, caller billing.Owner) *billingv1.Payment {
 		Amount: toMoney(p.Amount), Refunded: toMoney(money.Money{CurrencyCode: p.Amount.CurrencyCode, AmountMinor: p.Refunded}),
 		FailureCode: p.FailureCode, FailureMessage: p.FailureMessage, ProviderReference: p.IntentID,
 		CreateTime: timestamppb.New(p.CreateTime), UpdateTime: timestamppb.New(p.UpdateTime),
-		Attempts: int32(p.Attempts), //nolint:gosec // a handful
+		Attempts: int32(p.Attempts),
 	}
 	if caller.Owns(p) {
 		out.ClientSecret, out.RedirectUrl = p.ClientSecret, p.RedirectURL

@@ -44,7 +44,7 @@ func (h *Handler) GetInvoicePdf(ctx context.Context, req *billingv1.GetInvoicePd
 	if err != nil {
 		return nil, err
 	}
-	printed, err := h.print(document)
+	printed, err := h.draw(document)
 	if err != nil {
 		return nil, err
 	}

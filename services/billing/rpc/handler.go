@@ -31,7 +31,7 @@ type Handler struct {
 	// newID is the id for the fact that a call creates.
 	newID  func(ctx context.Context) uuid.UUID
 	verify Verify
-	print  Print
+	draw   Print
 }
 
 var (
@@ -40,8 +40,8 @@ var (
 )
 
 // NewHandler returns a handler over the domain.
-func NewHandler(service *billing.Service, newID func(ctx context.Context) uuid.UUID, verify Verify, print Print) *Handler {
-	return &Handler{service: service, newID: newID, verify: verify, print: print}
+func NewHandler(service *billing.Service, newID func(ctx context.Context) uuid.UUID, verify Verify, draw Print) *Handler {
+	return &Handler{service: service, newID: newID, verify: verify, draw: draw}
 }
 
 // Register adds both services to a server.

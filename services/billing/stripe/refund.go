@@ -57,6 +57,8 @@ func fromRefund(r *stripego.Refund) billing.ProviderRefund {
 		refund.Status = billing.RefundSucceeded
 	case stripego.RefundStatusFailed, stripego.RefundStatusCanceled:
 		refund.Status = billing.RefundFailed
+	default:
+		// It is under way, as set above.
 	}
 	return refund
 }

@@ -86,9 +86,9 @@ func (h *Handler) RedriveMail(ctx context.Context, request *notificationv1.Redri
 
 func toProto(m notification.Mail) *notificationv1.Mail {
 	out := &notificationv1.Mail{
-		Id: m.ID.String(), To: m.To, Template: m.Template, TemplateVersion: int32(m.TemplateVersion), //nolint:gosec // a version is small
+		Id: m.ID.String(), To: m.To, Template: m.Template, TemplateVersion: int32(m.TemplateVersion),
 		Status:    notificationv1.Mail_Status(notificationv1.Mail_Status_value[string(m.Status)]),
-		Attempts:  int32(m.Attempts), //nolint:gosec // at most 3
+		Attempts:  int32(m.Attempts),
 		LastError: m.LastError, CreateTime: timestamppb.New(m.CreateTime),
 	}
 	if !m.SendTime.IsZero() {

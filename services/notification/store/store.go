@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -282,7 +283,7 @@ func hashAddress(address string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// isNoRows holds for an insert that ON CONFLICT DO NOTHING swallowed.
+// isNoRows holds for an insert that ON CONFLICT DO NOTHING swallowed; Ent wraps it as text.
 func isNoRows(err error) bool {
-	return err != nil && (err == sql.ErrNoRows || strings.Contains(err.Error(), sql.ErrNoRows.Error()))
-} //nolint:errorlint // Ent wraps it as text
+	return err != nil && (errors.Is(err, sql.ErrNoRows) || strings.Contains(err.Error(), sql.ErrNoRows.Error()))
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -206,7 +207,7 @@ func (b *bench) call(t testing.TB, method, path, body string, headers ...string)
 	recorder := httptest.NewRecorder()
 	b.front.ServeHTTP(recorder, request)
 	response := recorder.Result()
-	defer response.Body.Close() //nolint:errcheck // in memory
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -284,8 +285,7 @@ func (p *productServer) ReserveStock(_ context.Context, req *productv1.ReserveSt
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	res := &productv1.ReserveStockResponse{ExpireTime: req.ExpireTime}
-	for i := len(req.Lines) - 1; i >= 0; i-- {
-		line := req.Lines[i]
+	for _, line := range slices.Backward(req.Lines) {
 		product := p.products[line.ProductId]
 		if product == nil {
 			return nil, fault.NotFound("product", line.ProductId)

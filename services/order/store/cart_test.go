@@ -264,7 +264,7 @@ func TestTrap24WhatIsAddedWhileOrderingIsNotLost(t *testing.T) {
 	cart := s.openCart(t, caller)
 	product, late := s.stock.product(1000, 50), s.stock.product(1000, 50)
 	s.add(t, cart.ID, caller, product, 2)
-	s.Service.Stock = &slow{stock: s.stock, during: func() { s.add(t, cart.ID, caller, late, 1) }}
+	s.Stock = &slow{stock: s.stock, during: func() { s.add(t, cart.ID, caller, late, 1) }}
 	in := order.PlaceInput{ID: newID(), Caller: caller, CartID: cart.ID}
 	_, err := s.Place(t.Context(), in)
 	wantFault(t, err, fault.KindConflict, "CART_CHANGED")

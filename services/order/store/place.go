@@ -101,7 +101,7 @@ func placeArgs(ctx context.Context, p order.Placement) ([]any, error) {
 	}
 	l := newColumns(o.Lines)
 	return []any{
-		o.ID.String(), nullID(o.UserID), o.Email, nullText(o.GuestTokenHash), o.Currency, int16(len(o.Lines)), //nolint:gosec // at most 200 lines
+		o.ID.String(), nullID(o.UserID), o.Email, nullText(o.GuestTokenHash), o.Currency, int16(len(o.Lines)),
 		o.Subtotal, o.Discount, o.Tax, o.Shipping, o.Total, address, nullID(o.CouponID), o.CouponCode, o.CreateTime, o.ExpireTime,
 		l.products, l.skus, l.names, l.quantities, l.prices, l.subtotals, l.discounts, l.rates, l.taxes, l.totals,
 		p.Step.ID.String(), string(p.Step.Type), p.Step.Message, p.Step.Actor, p.Step.Key,
@@ -214,7 +214,7 @@ func changed(result sql.Result, err, none error) error {
 
 func toAddress(a *order.Address) (any, error) {
 	if a == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // NULL in the column
 	}
 	data, err := json.Marshal(toRowAddress(a))
 	return string(data), err

@@ -373,7 +373,7 @@ func TestFreeOrderIsConfirmedAtOnce(t *testing.T) {
 	s.stock.failWith(nil)
 	in := order.PlaceInput{ID: newID(), Caller: caller, Items: []order.Item{{ProductID: free, Quantity: 1}}}
 	broken := &failingCommit{stock: s.stock, err: fault.Unavailable("product", time.Second)}
-	s.Service.Stock = broken
+	s.Stock = broken
 	receipt, err := s.Place(t.Context(), in)
 	if err != nil || receipt.Order.Status != order.StatusPending {
 		t.Fatalf("got %s, %v", receipt.Order.Status, err)

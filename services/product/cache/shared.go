@@ -73,7 +73,7 @@ func (s *shared) pause(ctx context.Context, err error) {
 func encode(e *Entry, loaded time.Time) []byte {
 	out := make([]byte, 0, 1+8+16+3*binary.MaxVarintLen32+len(e.Message)+len(e.JSON)+len(e.Etag))
 	out = append(out, sharedFormat)
-	out = binary.BigEndian.AppendUint64(out, uint64(loaded.UnixMilli())) //nolint:gosec // times after 1970
+	out = binary.BigEndian.AppendUint64(out, uint64(loaded.UnixMilli()))
 	out = append(out, e.ProductID[:]...)
 	for _, part := range [][]byte{e.Message, e.JSON, []byte(e.Etag)} {
 		out = binary.AppendUvarint(out, uint64(len(part)))
@@ -88,7 +88,7 @@ func decode(data []byte) (*Entry, time.Time) {
 	if len(data) < head || data[0] != sharedFormat {
 		return nil, time.Time{}
 	}
-	loaded := time.UnixMilli(int64(binary.BigEndian.Uint64(data[1:9]))) //nolint:gosec // written by encode
+	loaded := time.UnixMilli(int64(binary.BigEndian.Uint64(data[1:9])))
 	e := &Entry{ProductID: uuid.UUID(data[9:head])}
 	rest := data[head:]
 	parts := [3][]byte{}
@@ -97,8 +97,8 @@ func decode(data []byte) (*Entry, time.Time) {
 		if width <= 0 || n > uint64(len(rest)-width) {
 			return nil, time.Time{}
 		}
-		parts[i] = rest[width : width+int(n)] //nolint:gosec // bounded above
-		rest = rest[width+int(n):]            //nolint:gosec // bounded above
+		parts[i] = rest[width : width+int(n)]
+		rest = rest[width+int(n):]
 	}
 	e.Message, e.JSON, e.Etag = parts[0], parts[1], string(parts[2])
 	return e, loaded

@@ -102,7 +102,7 @@ func draw(m motif) ([]byte, error) {
 // background is a wall that gets a little darker towards the floor.
 func background(picture *image.RGBA) {
 	for y := range side {
-		dark := uint8(y * 18 / side) //nolint:gosec // below 18
+		dark := uint8(y * 18 / side)
 		for x := range side {
 			picture.SetRGBA(x, y, color.RGBA{0xf4 - dark, 0xf0 - dark, 0xe8 - dark, 0xff})
 		}

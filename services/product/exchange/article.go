@@ -106,7 +106,7 @@ func (r *reader) number(v *variant, field, text string) int32 {
 		v.broken = true
 		return 0
 	}
-	return int32(n) //nolint:gosec // parsed with 32 bits
+	return int32(n)
 }
 
 // weight reads grams, which other shops convert from ounces with all decimals; an empty text is 0.

@@ -46,7 +46,7 @@ func readTable(data []byte) (*table, error) {
 	if strings.Count(first, ";") > strings.Count(first, ",") {
 		s.comma = ';'
 	}
-	header, line, problem := s.record()
+	header, _, problem := s.record()
 	if header == nil || problem != "" {
 		return nil, fault.Invalid("content", "the file has no header line that can be read")
 	}
@@ -62,8 +62,7 @@ func readTable(data []byte) (*table, error) {
 		}
 	}
 	for {
-		cells, at, problem := s.record()
-		line = at
+		cells, line, problem := s.record()
 		switch {
 		case cells == nil:
 			return t, nil

@@ -45,6 +45,8 @@ func plainText(text string) string {
 			if blocks[name] && (kind != nethtml.EndTagToken || name != "br") {
 				b.WriteByte('\n')
 			}
+		case nethtml.CommentToken, nethtml.DoctypeToken:
+			// Nobody reads them.
 		}
 	}
 }

@@ -55,8 +55,7 @@ func (r *reader) vendureArticle(row row, name string) *article {
 		line: row.line, title: name, handle: vendureCell(row, "slug"), description: plainText(vendureCell(row, "description")),
 		group: row.get(strings.ToLower(vendureGroup)), status: product.StatusActive,
 	}
-	switch status := product.Status(strings.ToUpper(row.get(vendureStatus))); status {
-	case product.StatusDraft, product.StatusArchived:
+	if status := product.Status(strings.ToUpper(row.get(vendureStatus))); status == product.StatusDraft || status == product.StatusArchived {
 		a.status = status
 	}
 	for _, facet := range split(vendureCell(row, "facets")) {

@@ -248,7 +248,7 @@ func BenchmarkGet(bm *testing.B) {
 		bm.ReportAllocs()
 		bm.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				r := httptest.NewRequestWithContext(ctx, "GET", "/api/v1/products/"+ids[rand.IntN(len(ids))], nil) //nolint:gosec // a benchmark's choice
+				r := httptest.NewRequestWithContext(ctx, "GET", "/api/v1/products/"+ids[rand.IntN(len(ids))], nil)
 				w := httptest.NewRecorder()
 				if b.mux.ServeHTTP(w, r); w.Code != http.StatusOK {
 					bm.Error(w.Code, w.Body)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -42,10 +41,9 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const patience = 20 * time.Second
 
 var (
-	admin   = identity.Identity{UserID: uuid.NewString(), Roles: []string{"admin"}, Permissions: []string{"*"}}
-	user    = identity.Identity{UserID: uuid.NewString(), Roles: []string{"user"}, Permissions: []string{"read:own", "write:own"}}
-	guest   = identity.Identity{Permissions: []string{"read:public"}}
-	service = identity.Identity{Service: "order"}
+	admin = identity.Identity{UserID: uuid.NewString(), Roles: []string{"admin"}, Permissions: []string{"*"}}
+	user  = identity.Identity{UserID: uuid.NewString(), Roles: []string{"user"}, Permissions: []string{"read:own", "write:own"}}
+	guest = identity.Identity{Permissions: []string{"read:public"}}
 )
 
 // bench is the running component behind all interceptors.
@@ -190,7 +188,7 @@ func (b *bench) call(t testing.TB, id identity.Identity, method, path, body stri
 	recorder := httptest.NewRecorder()
 	b.mux.ServeHTTP(recorder, request)
 	response := recorder.Result()
-	defer response.Body.Close() //nolint:errcheck // in memory
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -234,15 +232,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 	t.Fatalf("%s: not within %v", what, patience)
-}
-
-func readFile(t testing.TB, path string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
 }
 
 func inCurrency(code string) setting {

@@ -24,7 +24,7 @@ func TestProductOverREST(t *testing.T) {
 	for _, path := range []string{"/api/v1/products/" + id, "/api/v1/products/by-slug/" + slug} {
 		for range 2 { // loaded, then cached
 			got := b.must(t, guest, "GET", path, "")
-			if got.at("product", "id") != id || got.body["product"].(map[string]any)["stock"].(map[string]any)["available"] != float64(7) { //nolint:forcetypeassert // a test
+			if got.at("product", "id") != id || got.body["product"].(map[string]any)["stock"].(map[string]any)["available"] != float64(7) {
 				t.Errorf("%s answers %s", path, got.text)
 			}
 			if tag := got.header.Get("Etag"); tag != `"1.7.0"` {
@@ -133,7 +133,7 @@ func TestCreateIsIdempotent(t *testing.T) {
 	path := "/api/v1/products/" + first.at("product", "id") + ":adjustStock"
 	for range 2 {
 		got := b.must(t, admin, "POST", path, `{"delta":4,"reason":"delivery"}`, "Idempotency-Key: k2")
-		if got.body["stock"].(map[string]any)["onHand"] != float64(7) { //nolint:forcetypeassert // a test
+		if got.body["stock"].(map[string]any)["onHand"] != float64(7) {
 			t.Errorf("adjusted to %s", got.text)
 		}
 	}

@@ -69,7 +69,7 @@ func rowErrorToProto(e product.RowError) *productv1.ImportProductsResponse_RowEr
 	return &productv1.ImportProductsResponse_RowError{Line: count(e.Line), Field: e.Field, Message: e.Message}
 }
 
-func count(n int) int32 { return int32(min(n, math.MaxInt32)) } //nolint:gosec // bounded
+func count(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // ExportProducts writes the catalog in the file format of another shop.
 func (h *Handler) ExportProducts(ctx context.Context, req *productv1.ExportProductsRequest) (*httpbody.HttpBody, error) {

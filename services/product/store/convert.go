@@ -79,7 +79,7 @@ func parseImages(text string) ([]product.Image, error) {
 		Key, Thumbnail, URL, Alt string
 		Width, Height, Position  int32
 	}
-	if err := json.Unmarshal([]byte(text), &rows); err != nil {
+	if err := json.Unmarshal([]byte(text), &rows); err != nil { //nolint:musttag // imageColumn names its keys like these fields
 		return nil, err
 	}
 	images := make([]product.Image, len(rows))

@@ -80,7 +80,7 @@ func (t *tx) insertMemberships(ctx context.Context, products []product.Product) 
 		return nil
 	}
 	_, err := t.ExecContext(ctx, `INSERT INTO product_category (product_id, category_id)
-		SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING`, productIDs, categoryIDs)
+		SELECT given.product_id, given.category_id FROM unnest($1::uuid[], $2::uuid[]) AS given (product_id, category_id) ON CONFLICT DO NOTHING`, productIDs, categoryIDs)
 	return named(err, product.Product{})
 }
 

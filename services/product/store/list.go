@@ -126,8 +126,8 @@ func listSQL(q product.Query) (string, []any, error) {
 	if q.After != nil {
 		after = fmt.Sprintf("(%s, p.id) %s (%s::%s, %s)", key, comparison, stmt.arg(cursorValue(q.Order, q.After)), cast, stmt.arg(q.After.ID))
 	}
-	switch {
-	case q.Text == "":
+	switch q.Text {
+	case "":
 		if after != "" {
 			where += " AND " + after
 		}

@@ -40,6 +40,6 @@ func (p Pictures) Put(ctx context.Context, data []byte) (product.Picture, error)
 	large, small := renditions[0], renditions[len(renditions)-1]
 	return product.Picture{
 		Key: large.Key, ThumbnailKey: small.Key,
-		Width: int32(large.Width), Height: int32(large.Height), //nolint:gosec // a rendition is at most 1200 pixels wide
+		Width: int32(large.Width), Height: int32(large.Height),
 	}, nil
 }

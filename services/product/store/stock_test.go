@@ -57,7 +57,7 @@ func TestTrap01LinesInAnyOrderDoNotDeadlock(t *testing.T) {
 	var group sync.WaitGroup
 	for worker := range 16 {
 		group.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(worker), 1)) //nolint:gosec // a test's order
+			random := rand.New(rand.NewPCG(uint64(worker), 1))
 			for range 30 {
 				order := uuid.New()
 				var lines []product.Line
@@ -466,7 +466,7 @@ func BenchmarkReserve(bm *testing.B) {
 			bm.ResetTimer()
 			bm.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					i := rand.IntN(len(ids)) //nolint:gosec // a benchmark's choice
+					i := rand.IntN(len(ids))
 					_, err := b.reserve(context.Background(), uuid.New(),
 						product.Line{ProductID: ids[i], Quantity: 1}, product.Line{ProductID: ids[(i+1)%len(ids)], Quantity: 2})
 					if err != nil {

@@ -66,7 +66,7 @@ func (t *tx) query(ctx context.Context, sql string, args ...any) ([]product.Prod
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below says what went wrong
+	defer rows.Close()
 	var products []product.Product
 	for rows.Next() {
 		p, err := scanProduct(rows)
@@ -105,7 +105,7 @@ func (t *tx) slugs(ctx context.Context, where string, values []string) ([]string
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err below says what went wrong
+	defer rows.Close()
 	var slugs []string
 	for rows.Next() {
 		var slug string

@@ -128,7 +128,7 @@ func (a *accounts) DeleteAccount(_ context.Context, req *authv1.DeleteAccountReq
 	defer a.mu.Unlock()
 	i, err := a.find(req.GetUserId())
 	if err != nil {
-		return &authv1.DeleteAccountResponse{}, nil //nolint:nilerr // already erased
+		return &authv1.DeleteAccountResponse{}, nil
 	}
 	if a.lastAdmin(i) {
 		return nil, errLastAdmin

@@ -160,7 +160,7 @@ func (b *bench) call(t *testing.T, who identity.Identity, method, path, body str
 	recorder := httptest.NewRecorder()
 	b.rest.ServeHTTP(recorder, request)
 	response := recorder.Result()
-	defer response.Body.Close() //nolint:errcheck // in memory
+	defer response.Body.Close()
 	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)

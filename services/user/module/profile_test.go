@@ -198,7 +198,7 @@ func TestListUsersCostsTheSameForAnyNumber(t *testing.T) {
 	cost := func(size int) (queries int, users []*userv1.User, next string) {
 		client := userv1connect.NewUserServiceClient(b.client("", "user"))
 		queries = pgtest.CountQueries(identity.With(t.Context(), admin), func(ctx context.Context) {
-			answer, err := client.ListUsers(ctx, &userv1.ListUsersRequest{PageSize: int32(size)}) //nolint:gosec // small
+			answer, err := client.ListUsers(ctx, &userv1.ListUsersRequest{PageSize: int32(size)})
 			if err != nil {
 				t.Fatal(err)
 			}
