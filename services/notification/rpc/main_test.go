@@ -85,7 +85,7 @@ func newBench(t *testing.T) *bench {
 	b.rest = rest.New(b.server)
 	b.mails = notificationv1connect.NewNotificationServiceClient(
 		rpc.NewClient(connectinprocess.New(b.server), rpc.ClientOptions{Caller: "auth", Target: "notification"}))
-	b.run(t, append(built.Run, b.bus.Run))
+	b.run(t, append(append(built.Run, built.Work...), b.bus.Run))
 	if err := built.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
