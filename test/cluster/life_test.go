@@ -116,9 +116,18 @@ func rest(t *testing.T, s *stack) {
 // restKinds are the kinds that the operator writes. Pods, EndpointSlices and
 // Leases are others' business.
 var restKinds = []struct{ apiVersion, kind string }{
-	{"v1", "Secret"}, {"v1", "ConfigMap"}, {"v1", "Service"}, {"v1", "ServiceAccount"}, {"v1", "PersistentVolumeClaim"},
-	{"apps/v1", "Deployment"}, {"apps/v1", "StatefulSet"}, {"batch/v1", "Job"}, {"policy/v1", "PodDisruptionBudget"},
-	{"networking.k8s.io/v1", "NetworkPolicy"}, {"networking.k8s.io/v1", "Ingress"}, {"commercestack.dev/v1alpha1", "CommerceStack"},
+	{"v1", "Secret"},
+	{"v1", "ConfigMap"},
+	{"v1", "Service"},
+	{"v1", "ServiceAccount"},
+	{"v1", "PersistentVolumeClaim"},
+	{"apps/v1", "Deployment"},
+	{"apps/v1", "StatefulSet"},
+	{"batch/v1", "Job"},
+	{"policy/v1", "PodDisruptionBudget"},
+	{"networking.k8s.io/v1", "NetworkPolicy"},
+	{"networking.k8s.io/v1", "Ingress"},
+	{"commercestack.dev/v1alpha1", "CommerceStack"},
 }
 
 // versions maps every object of the stack's namespace to its resourceVersion.
