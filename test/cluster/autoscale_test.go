@@ -19,7 +19,7 @@ import (
 )
 
 // TestAutoscaling puts load on the gateway until it has more pods, takes the
-// load away and waits until it has fewer.
+// load away and waits until it has fewer. The sample's data goes with it.
 func TestAutoscaling(t *testing.T) {
 	object := sample(t, "development.yaml")
 	seconds := int32(15)
@@ -63,6 +63,9 @@ func TestAutoscaling(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Printf("scaled down %.1f s after the load\n", time.Since(started).Seconds())
+	t.Run("deletion takes the data with it", func(t *testing.T) { //nolint:paralleltest // it ends the stack
+		deletion(t, s, false)
+	})
 }
 
 // replicas reports whether the autoscaler wants, and the gateway has, a number of pods in a range.

@@ -21,9 +21,11 @@ import (
 	"github.com/commercestack/commercestack/test/shop"
 )
 
-// TestLife takes the Development sample from nothing to its deletion.
+// TestLife takes the Development sample, with its data retained, from nothing to its deletion.
 func TestLife(t *testing.T) {
-	s := apply(t, "e2e-life", sample(t, "development.yaml"))
+	object := sample(t, "development.yaml")
+	object.Spec.DeletionPolicy = v1alpha1.DeletionRetain
+	s := apply(t, "e2e-life", object)
 	fmt.Printf("apply to Ready: %.1f s\n", s.waitReady(3*time.Minute).Seconds())
 	guest := s.shop()
 	admin := s.admin(guest)
@@ -42,7 +44,7 @@ func TestLife(t *testing.T) {
 		{"the operator dies at random moments", func(t *testing.T) { killOperator(t, s) }},
 		{"PostgreSQL dies while people order", func(t *testing.T) { killPostgres(t, s, guest, admin) }},
 		{"a new operator restarts nothing", func(t *testing.T) { upgradeOperator(t, s) }},
-		{"deletion keeps the data", func(t *testing.T) { deletion(t, s) }},
+		{"deletion keeps the data", func(t *testing.T) { deletion(t, s, true) }},
 	}
 	for _, step := range steps {
 		started := time.Now()
@@ -232,8 +234,9 @@ func change(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	flow.verify(t)
 }
 
-// deletion removes the stack and finds its data still there.
-func deletion(t *testing.T, s *stack) {
+// deletion removes the stack and finds its data still there, or gone.
+func deletion(t *testing.T, s *stack, kept bool) {
+	t.Helper()
 	ctx := t.Context()
 	object, err := s.get(ctx)
 	if err != nil {
@@ -255,12 +258,22 @@ func deletion(t *testing.T, s *stack) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.secret(s.name + "-vault")
-	var claims corev1.PersistentVolumeClaimList
-	if err := kube.List(ctx, &claims, client.InNamespace(s.namespace)); err != nil {
+	// Volumes that nobody mounts any more take a moment to go.
+	err = waitFor(ctx, 30*time.Second, fmt.Sprintf("the data is kept: %t", kept), func(ctx context.Context) (bool, error) {
+		vault := kube.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: s.name + "-vault"}, &corev1.Secret{})
+		if client.IgnoreNotFound(vault) != nil {
+			return false, vault
+		}
+		var claims corev1.PersistentVolumeClaimList
+		if err := kube.List(ctx, &claims, client.InNamespace(s.namespace)); err != nil {
+			return false, err
+		}
+		if (vault == nil) != kept || (len(claims.Items) > 0) != kept {
+			return false, fmt.Errorf("vault: %t, volume claims: %d", vault == nil, len(claims.Items))
+		}
+		return true, nil
+	})
+	if err != nil {
 		t.Fatal(err)
-	}
-	if len(claims.Items) == 0 {
-		t.Error("no PersistentVolumeClaim was kept")
 	}
 }
