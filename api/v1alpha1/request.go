@@ -10,8 +10,8 @@ import (
 // Each value names what it is about and an id of the request, so that a request
 // is carried out once however often it is read, and asking again is a new id.
 const (
-	// AnnotationApprove holds the revision that a person agreed to. It is read
-	// only where no ReleaseApproval is demanded, which is everywhere but in Production.
+	// AnnotationApprove holds the revision that a person agreed to. Another change
+	// makes another revision, which needs its own.
 	AnnotationApprove = Group + "/approve"
 	// AnnotationRotate asks for the rotation of one secret: <secret>=<request id>.
 	AnnotationRotate = Group + "/rotate"

@@ -121,6 +121,32 @@ const (
 	MigrationFailed    = "Failed"
 )
 
+// The phases of a rollout.
+const (
+	// RolloutIdle has nothing to roll out.
+	RolloutIdle = "Idle"
+	// RolloutPending waits for a rotation, a window or a backup.
+	RolloutPending = "Pending"
+	// RolloutAwaitingApproval waits for a person.
+	RolloutAwaitingApproval = "AwaitingApproval"
+	// RolloutMigrating waits for the migration Job.
+	RolloutMigrating = "Migrating"
+	// RolloutProgressing replaces pods or is at a step of a canary.
+	RolloutProgressing = "Progressing"
+	// RolloutPromoting replaces a wave.
+	RolloutPromoting = "Promoting"
+	// RolloutPaused waits for a person, with everything as it is.
+	RolloutPaused = "Paused"
+	// RolloutRollingBack returns every wave to the revision that serves.
+	RolloutRollingBack = "RollingBack"
+	// RolloutComplete ended with the new revision.
+	RolloutComplete = "Complete"
+	// RolloutRolledBack ended with the old one.
+	RolloutRolledBack = "RolledBack"
+	// RolloutFailed ended before a pod was touched.
+	RolloutFailed = "Failed"
+)
+
 // RolloutStatus is the running or last rollout.
 type RolloutStatus struct {
 	// Phase is Idle, AwaitingApproval, Migrating, Progressing, Paused, Promoting, RollingBack, Complete, RolledBack or Failed.

@@ -10,19 +10,6 @@ import (
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
-// ApproveAnnotation is set on a stack by a person who agrees to the revision that
-// is its value. Another change makes another revision, which needs its own.
-const ApproveAnnotation = v1alpha1.Group + "/approve"
-
-// The phases of a rollout.
-const (
-	rolloutIdle        = "Idle"
-	rolloutAwaiting    = "AwaitingApproval"
-	rolloutMigrating   = "Migrating"
-	rolloutProgressing = "Progressing"
-	rolloutComplete    = "Complete"
-)
-
 // revision is the hash of what a rollout brings: the images, and the shape of pods.
 func (v *visit) revision() string {
 	parts := []string{fmt.Sprint(v.in.RenderRevision), desired.PlatformImage(v.in, "")}
@@ -37,13 +24,13 @@ func (v *visit) revision() string {
 func (v *visit) decide() {
 	revision := v.revision()
 	v.status.UpdateRevision = revision
-	approved := strings.TrimSpace(v.stack.Annotations[ApproveAnnotation]) == revision
+	approved := strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationApprove]) == revision
 	changed := v.status.CurrentRevision != "" && v.status.CurrentRevision != revision
 	v.awaiting = changed && !approved && v.stack.Spec.Rollout.Approval != v1alpha1.ApprovalNone
 	if v.awaiting {
-		v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue, rolloutAwaiting, fmt.Sprintf(
+		v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue, v1alpha1.RolloutAwaitingApproval, fmt.Sprintf(
 			"Revision %s (version %s) waits for approval. To approve: kubectl annotate commercestack %s -n %s %s=%s --overwrite",
-			revision, v.stack.Spec.Version, v.stack.Name, v.stack.Namespace, ApproveAnnotation, revision))
+			revision, v.stack.Spec.Version, v.stack.Name, v.stack.Namespace, v1alpha1.AnnotationApprove, revision))
 		return
 	}
 	v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionFalse, reasonNone, "")
@@ -61,19 +48,19 @@ func (v *visit) noteRollout(complete bool) {
 	}
 	switch {
 	case v.awaiting:
-		rollout.Phase = rolloutAwaiting
+		rollout.Phase = v1alpha1.RolloutAwaitingApproval
 	case complete:
-		if rollout.Phase != rolloutComplete {
+		if rollout.Phase != v1alpha1.RolloutComplete {
 			rollout.FinishedAt = &now
 		}
-		rollout.Phase = rolloutComplete
+		rollout.Phase = v1alpha1.RolloutComplete
 	case !v.is(v1alpha1.ConditionMigrationsApplied):
-		rollout.Phase = rolloutMigrating
+		rollout.Phase = v1alpha1.RolloutMigrating
 	default:
-		rollout.Phase = rolloutProgressing
+		rollout.Phase = v1alpha1.RolloutProgressing
 	}
-	if rollout.Phase != rolloutComplete && v.status.CurrentRevision == v.status.UpdateRevision {
-		rollout.Phase = rolloutComplete // pods of this revision come and go; it is still rolled out
+	if rollout.Phase != v1alpha1.RolloutComplete && v.status.CurrentRevision == v.status.UpdateRevision {
+		rollout.Phase = v1alpha1.RolloutComplete // pods of this revision come and go; it is still rolled out
 	}
 	rollout.Wave = v.wave
 	v.status.Rollout = &rollout

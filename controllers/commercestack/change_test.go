@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
-	"github.com/commercestack/commercestack/controllers/commercestack"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
@@ -116,14 +115,14 @@ func TestVersionChangeWaitsForApproval(t *testing.T) {
 	}
 
 	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) {
-		s.Annotations = map[string]string{commercestack.ApproveAnnotation: "something-else"}
+		s.Annotations = map[string]string{v1alpha1.AnnotationApprove: "something-else"}
 	})
 	stack = w.settle(t, stack)
 	if !isTrue(stack, v1alpha1.ConditionAwaitingApproval) {
 		t.Error("the approval of another revision counted")
 	}
 	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) {
-		s.Annotations[commercestack.ApproveAnnotation] = s.Status.UpdateRevision
+		s.Annotations[v1alpha1.AnnotationApprove] = s.Status.UpdateRevision
 	})
 	stack = w.ready(t, stack)
 	if stack.Status.Version != "1.1.0" || isTrue(stack, v1alpha1.ConditionAwaitingApproval) {

@@ -38,6 +38,6 @@ func (v *visit) pause(ctx context.Context) Result {
 		return Result{Err: err, Stop: true}
 	}
 	v.status.PostgresMode = mode
-	v.status.Rollout = &v1alpha1.RolloutStatus{Phase: rolloutIdle}
+	v.status.Rollout = &v1alpha1.RolloutStatus{Phase: v1alpha1.RolloutIdle}
 	return Result{Stop: true, RequeueAfter: 1}
 }

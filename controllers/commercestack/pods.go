@@ -3,6 +3,7 @@ package commercestack
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +37,7 @@ func trouble(pod *corev1.Pod) (reason, message string) {
 	if pod.DeletionTimestamp != nil {
 		return "", ""
 	}
-	for _, status := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if waiting := status.State.Waiting; waiting != nil && waiting.Reason != "PodInitializing" && waiting.Reason != "ContainerCreating" {
 			text := waiting.Reason
 			if last := status.LastTerminationState.Terminated; last != nil {

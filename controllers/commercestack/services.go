@@ -201,17 +201,17 @@ func wantedPods(d *appsv1.Deployment) int32 {
 // noteRolling says whether pods are being replaced.
 func (v *visit) noteRolling(live map[string]*appsv1.Deployment, complete, installing bool) {
 	if v.status.UpdateRevision != v.status.CurrentRevision && !installing && !v.awaiting {
-		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, rolloutProgressing,
+		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, v1alpha1.RolloutProgressing,
 			fmt.Sprintf("Version %s replaces %s, wave %d.", v.stack.Spec.Version, v.status.Version, v.wave))
 		return
 	}
 	if name := v.replacing(live); name != "" && !installing {
-		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, rolloutProgressing, "Pods of "+name+" are being replaced.")
+		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, v1alpha1.RolloutProgressing, "Pods of "+name+" are being replaced.")
 		return
 	}
-	reason := rolloutComplete
+	reason := v1alpha1.RolloutComplete
 	if !complete {
-		reason = rolloutIdle
+		reason = v1alpha1.RolloutIdle
 	}
 	v.set(v1alpha1.ConditionRollingOut, metav1.ConditionFalse, reason, "")
 }

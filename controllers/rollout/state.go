@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"time"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
 // Phase of a rollout, as status.rollout.phase shows it.
@@ -10,27 +12,27 @@ type Phase string
 // The phases.
 const (
 	// PhaseIdle has nothing to roll out.
-	PhaseIdle Phase = "Idle"
+	PhaseIdle Phase = v1alpha1.RolloutIdle
 	// PhasePending waits for a rotation, a window or a backup.
-	PhasePending Phase = "Pending"
+	PhasePending Phase = v1alpha1.RolloutPending
 	// PhaseAwaitingApproval waits for a person.
-	PhaseAwaitingApproval Phase = "AwaitingApproval"
+	PhaseAwaitingApproval Phase = v1alpha1.RolloutAwaitingApproval
 	// PhaseMigrating waits for the migration Job.
-	PhaseMigrating Phase = "Migrating"
+	PhaseMigrating Phase = v1alpha1.RolloutMigrating
 	// PhaseProgressing is at a step of a canary.
-	PhaseProgressing Phase = "Progressing"
+	PhaseProgressing Phase = v1alpha1.RolloutProgressing
 	// PhasePromoting replaces a wave.
-	PhasePromoting Phase = "Promoting"
+	PhasePromoting Phase = v1alpha1.RolloutPromoting
 	// PhasePaused waits for a person, with everything as it is.
-	PhasePaused Phase = "Paused"
+	PhasePaused Phase = v1alpha1.RolloutPaused
 	// PhaseRollingBack returns every wave to the revision that serves.
-	PhaseRollingBack Phase = "RollingBack"
+	PhaseRollingBack Phase = v1alpha1.RolloutRollingBack
 	// PhaseComplete ended with the new revision.
-	PhaseComplete Phase = "Complete"
+	PhaseComplete Phase = v1alpha1.RolloutComplete
 	// PhaseRolledBack ended with the old one.
-	PhaseRolledBack Phase = "RolledBack"
+	PhaseRolledBack Phase = v1alpha1.RolloutRolledBack
 	// PhaseFailed ended before a pod was touched.
-	PhaseFailed Phase = "Failed"
+	PhaseFailed Phase = v1alpha1.RolloutFailed
 )
 
 // State of a stack's rollouts. Its source of truth is an object of its own, of

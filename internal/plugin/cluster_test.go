@@ -228,7 +228,7 @@ func testRollout(t *testing.T, c testCluster) {
 		}
 	}
 	stack := c.get(t, "rolling")
-	stack.Status.Rollout.Phase = phaseRolledBack
+	stack.Status.Rollout.Phase = v1alpha1.RolloutRolledBack
 	if err := c.Status().Update(t.Context(), stack); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func testRollout(t *testing.T, c testCluster) {
 		t.Errorf("trying a failed revision again gives %d: %s", code, errOut)
 	}
 	stack = c.get(t, "rolling")
-	stack.Status.Rollout.Phase = phaseWaiting
+	stack.Status.Rollout.Phase = v1alpha1.RolloutAwaitingApproval
 	if err := c.Status().Update(t.Context(), stack); err != nil {
 		t.Fatal(err)
 	}

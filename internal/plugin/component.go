@@ -37,7 +37,7 @@ func (r reporter) components() node {
 	}
 	group.Text = fmt.Sprintf("%d of %d ready", ready, len(componentNames))
 	for _, d := range r.deployments {
-		if name := d.Labels[labelComponent]; !known[name] {
+		if name := d.Labels[v1alpha1.LabelComponent]; !known[name] {
 			known[name] = true
 			group = group.with(r.component(name))
 		}
@@ -50,23 +50,23 @@ func (r reporter) component(name string) node {
 	n := node{Kind: name, State: stateOK, folded: true}
 	var texts []string
 	for _, d := range r.deployments {
-		if d.Labels[labelComponent] != name {
+		if d.Labels[v1alpha1.LabelComponent] != name {
 			continue
 		}
-		role := d.Labels[labelRole]
+		role := d.Labels[v1alpha1.LabelRole]
 		if role == "" {
-			role = d.Spec.Template.Labels[labelRole]
+			role = d.Spec.Template.Labels[v1alpha1.LabelRole]
 		}
 		workload := r.deployment(d, role)
 		count := fmt.Sprintf("%d/%d", d.Status.ReadyReplicas, replicas(d.Spec.Replicas))
-		if role == roleWorker {
+		if role == v1alpha1.RoleWorker {
 			count += " workers"
 		}
 		texts = append(texts, count)
 		n = n.with(workload)
 		if hpa, found := r.autoscaler("Deployment", d.Name); found {
 			part := r.hpa(hpa)
-			if role != roleWorker {
+			if role != v1alpha1.RoleWorker {
 				texts = append(texts, part.Text)
 			}
 			n = n.with(part)
@@ -105,7 +105,7 @@ func (r reporter) deployment(d appsv1.Deployment, role string) node {
 			n.State, n.Text = stateBad, sentence(n.Text+", "+c.Reason, c.Message)
 		}
 	}
-	return n.with(r.pods(d.Labels[labelComponent], role)...)
+	return n.with(r.pods(d.Labels[v1alpha1.LabelComponent], role)...)
 }
 
 func (r reporter) pods(component, role string) []node {

@@ -34,7 +34,7 @@ func (r reporter) store(kind, component string, mode v1alpha1.DataMode, conditio
 		}
 	}
 	for _, set := range r.statefulSets {
-		if set.Labels[labelComponent] == component {
+		if set.Labels[v1alpha1.LabelComponent] == component {
 			n = n.with(r.statefulSet(set))
 		}
 	}
@@ -53,7 +53,7 @@ func (r reporter) statefulSet(set appsv1.StatefulSet) node {
 	if event, found := r.warning("StatefulSet", set.Name, "FailedCreate"); found && n.State != stateOK {
 		n.State, n.Text = stateBad, sentence(n.Text, event.Message)
 	}
-	return n.with(r.pods(set.Labels[labelComponent], "")...)
+	return n.with(r.pods(set.Labels[v1alpha1.LabelComponent], "")...)
 }
 
 // migration is the newest run and, when it failed, what its Job's pods said.

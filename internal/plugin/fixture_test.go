@@ -71,7 +71,7 @@ func newShop(t *testing.T, namespace string) *shop {
 	for _, name := range componentNames {
 		s.add(s.newDeployment(string(name), ""), s.newPod(string(name), "", 0), s.newPod(string(name), "", 1))
 	}
-	s.add(s.newDeployment("order", roleWorker), s.newPod("order", roleWorker, 0), s.newPod("order", roleWorker, 1), s.newHPA("order"))
+	s.add(s.newDeployment("order", v1alpha1.RoleWorker), s.newPod("order", v1alpha1.RoleWorker, 0), s.newPod("order", v1alpha1.RoleWorker, 1), s.newHPA("order"))
 	s.add(s.newCertificate(t, "demo-ca", 8520*time.Hour), s.newCertificate(t, "demo-order-tls", 720*time.Hour))
 	return s
 }
@@ -95,9 +95,9 @@ func find[T client.Object](s *shop, name string) T {
 }
 
 func (s *shop) meta(name, component, role string) metav1.ObjectMeta {
-	labels := map[string]string{labelName: nameValue, labelInstance: s.stack.Name, labelComponent: component}
+	labels := map[string]string{v1alpha1.LabelName: v1alpha1.AppName, v1alpha1.LabelInstance: s.stack.Name, v1alpha1.LabelComponent: component}
 	if role != "" {
-		labels[labelRole] = role
+		labels[v1alpha1.LabelRole] = role
 	}
 	return metav1.ObjectMeta{Name: name, Namespace: s.namespace, Labels: labels, Generation: 1}
 }
@@ -110,7 +110,7 @@ func (s *shop) template(component, role string) corev1.PodTemplateSpec {
 }
 
 func workloadName(component, role string) string {
-	if role == roleWorker {
+	if role == v1alpha1.RoleWorker {
 		return "demo-" + component + "-worker"
 	}
 	return "demo-" + component

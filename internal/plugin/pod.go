@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,8 +51,7 @@ func (r reporter) unready(pod corev1.Pod) (state, string) {
 // containers says what holds or ended the containers of a pod.
 func (r reporter) containers(pod corev1.Pod) string {
 	var reasons []string
-	all := append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
-	for _, c := range all {
+	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		var words []string
 		if waiting := c.State.Waiting; waiting != nil && waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing" {
 			words = append(words, sentence(waiting.Reason, waiting.Message))

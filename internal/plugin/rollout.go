@@ -8,15 +8,6 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
-// The phases of status.rollout, as the tree judges them.
-const (
-	phaseIdle       = "Idle"
-	phaseComplete   = "Complete"
-	phaseFailed     = "Failed"
-	phaseRolledBack = "RolledBack"
-	phaseWaiting    = "AwaitingApproval"
-)
-
 // shownMeasurements are the newest ones: the rest is history.
 const shownMeasurements = 6
 
@@ -34,9 +25,9 @@ func (r reporter) rollout() node {
 	n.Name = ro.Revision
 	texts := []string{ro.Phase}
 	switch ro.Phase {
-	case phaseIdle, phaseComplete:
+	case v1alpha1.RolloutIdle, v1alpha1.RolloutComplete:
 		n.State = stateOK
-	case phaseFailed, phaseRolledBack:
+	case v1alpha1.RolloutFailed, v1alpha1.RolloutRolledBack:
 		n.State = stateBad
 	default:
 		n.State = stateBusy
@@ -52,7 +43,7 @@ func (r reporter) rollout() node {
 		texts = append(texts, "approved by "+ro.ApprovedBy)
 	}
 	n.Text = sentence(strings.Join(texts, ", "), ro.Message)
-	if ro.Phase == phaseWaiting {
+	if ro.Phase == v1alpha1.RolloutAwaitingApproval {
 		n.Text += "; agree with: kubectl commerce approve " + r.stack.Name + " -n " + r.stack.Namespace
 	}
 	if failed := status.LastFailedRevision; failed != "" {

@@ -17,16 +17,6 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
-// The labels of everything that belongs to a stack.
-const (
-	labelName      = "app.kubernetes.io/name"
-	labelInstance  = "app.kubernetes.io/instance"
-	labelComponent = "app.kubernetes.io/component"
-	labelRole      = v1alpha1.Group + "/role"
-	nameValue      = "commercestack"
-	roleWorker     = "worker"
-)
-
 // eventLimit bounds how many warnings are read: the newest explain a pod, and
 // a namespace in trouble has thousands.
 const eventLimit = 500
@@ -58,7 +48,7 @@ func (c cluster) read(ctx context.Context, stack v1alpha1.CommerceStack) (snapsh
 		secrets      corev1.SecretList
 		events       corev1.EventList
 	)
-	labels := client.MatchingLabels{labelName: nameValue, labelInstance: stack.Name}
+	labels := client.MatchingLabels{v1alpha1.LabelName: v1alpha1.AppName, v1alpha1.LabelInstance: stack.Name}
 	for _, part := range []struct {
 		kind    string
 		list    client.ObjectList
@@ -91,7 +81,7 @@ func (c cluster) read(ctx context.Context, stack v1alpha1.CommerceStack) (snapsh
 func (s snapshot) podsOf(component, role string) []corev1.Pod {
 	var found []corev1.Pod
 	for _, pod := range s.pods {
-		if pod.Labels[labelComponent] == component && (pod.Labels[labelRole] == roleWorker) == (role == roleWorker) && !ownedByJob(pod) {
+		if pod.Labels[v1alpha1.LabelComponent] == component && (pod.Labels[v1alpha1.LabelRole] == v1alpha1.RoleWorker) == (role == v1alpha1.RoleWorker) && !ownedByJob(pod) {
 			found = append(found, pod)
 		}
 	}

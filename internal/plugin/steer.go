@@ -111,13 +111,13 @@ func newUndo(o options) *cobra.Command {
 // the revision to return to.
 func (o options) steer(ctx context.Context, c cluster, stack v1alpha1.CommerceStack, verb v1alpha1.RolloutVerb, revision string) (string, error) {
 	running := stack.Status.Rollout
-	switch failed := running != nil && slices.Contains([]string{phaseFailed, phaseRolledBack}, running.Phase); {
+	switch failed := running != nil && slices.Contains([]string{v1alpha1.RolloutFailed, v1alpha1.RolloutRolledBack}, running.Phase); {
 	case verb == v1alpha1.RolloutUndo:
 	case verb == v1alpha1.RolloutResume && failed && stack.Status.LastFailedRevision != "":
 		// The failed revision is tried again without a change of the spec.
 		revision = stack.Status.LastFailedRevision
 	default:
-		if running == nil || slices.Contains([]string{"", phaseIdle, phaseComplete, phaseRolledBack, phaseFailed}, running.Phase) {
+		if running == nil || slices.Contains([]string{"", v1alpha1.RolloutIdle, v1alpha1.RolloutComplete, v1alpha1.RolloutRolledBack, v1alpha1.RolloutFailed}, running.Phase) {
 			return "", fmt.Errorf("%w: no rollout of %s is running", errRefused, stack.Name)
 		}
 		revision = running.Revision
@@ -179,7 +179,7 @@ func newApprove(o options) *cobra.Command {
 
 // waitingRevision is the revision that an approval would be about.
 func waitingRevision(stack v1alpha1.CommerceStack) string {
-	if r := stack.Status.Rollout; r != nil && r.Phase == phaseWaiting {
+	if r := stack.Status.Rollout; r != nil && r.Phase == v1alpha1.RolloutAwaitingApproval {
 		return r.Revision
 	}
 	return ""

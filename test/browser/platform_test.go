@@ -1,7 +1,6 @@
 package browser_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -57,26 +55,6 @@ func run(m *testing.M) int {
 	return code
 }
 
-// output collects what the program prints, and is read while it runs.
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-// String returns what was printed so far.
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
-
 // start runs commerce up with the demo catalog.
 func start(ctx context.Context) (stop func() error, err error) {
 	folder, err := os.MkdirTemp("", "commerce-browser-")
@@ -91,7 +69,7 @@ func start(ctx context.Context) (stop func() error, err error) {
 		return nil, err
 	}
 	var (
-		out    output
+		out    shop.Output
 		done   = make(chan error, 1)
 		runCtx context.Context
 		end    context.CancelFunc

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/commercestack/commercestack/test/conformance"
+	"github.com/commercestack/commercestack/test/shop"
 )
 
 // TestConformance runs the public suite against both shapes. It is not
@@ -23,7 +24,7 @@ func TestConformance(t *testing.T) { //nolint:paralleltest // see above
 
 func conform(t *testing.T, p *platform) {
 	t.Helper()
-	var out output
+	var out shop.Output
 	report, err := conformance.Run(t.Context(), conformance.Options{
 		URL: p.guest.URL, AdminEmail: adminEmail, AdminPassword: adminPassword, SimulatorKey: p.simulatorKey, Out: &out,
 	})

@@ -131,7 +131,7 @@ func TestOutages(t *testing.T) {
 // child is the program as a process of its own.
 type child struct {
 	command *exec.Cmd
-	out     output
+	out     shop.Output
 }
 
 func startChild(t *testing.T, listen, data string) *child {

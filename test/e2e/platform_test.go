@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -102,32 +100,12 @@ func eachShape(t *testing.T, test func(t *testing.T, p *platform)) {
 	}
 }
 
-// output collects what a command prints, and is read while it runs.
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-// String returns what was printed so far.
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
-
 // command runs the program with arguments until it is stopped.
 type command struct {
 	cancel context.CancelFunc
 	done   chan error
-	out    output
-	err    output
+	out    shop.Output
+	err    shop.Output
 }
 
 func start(ctx context.Context, args ...string) *command {
@@ -203,7 +181,7 @@ func startServe(ctx context.Context, folder string) (*platform, error) {
 	stops = append(stops, func() error { cache.Close(); return nil })
 	adminURL := server.URL("postgres")
 	login := "postgres://commerce_{component}:secret@" + server.Address() + "/postgres?sslmode=disable"
-	var out output
+	var out shop.Output
 	for _, args := range [][]string{{"keys", folder}, {"migrate", "--admin-url", adminURL, "--database-url", login}} {
 		if err := app.Main(ctx, args, &out, &out); err != nil {
 			return fail(fmt.Errorf("%s: %w\n%s", args[0], err, out.String()))

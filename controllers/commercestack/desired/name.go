@@ -9,26 +9,26 @@ import (
 
 // Labels of every object.
 const (
-	LabelName      = "app.kubernetes.io/name"
-	LabelInstance  = "app.kubernetes.io/instance"
-	LabelComponent = "app.kubernetes.io/component"
+	LabelName      = v1alpha1.LabelName
+	LabelInstance  = v1alpha1.LabelInstance
+	LabelComponent = v1alpha1.LabelComponent
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	LabelVersion   = "app.kubernetes.io/version"
 	// LabelRole of a pod is RoleAPI or RoleWorker.
-	LabelRole = v1alpha1.Group + "/role"
+	LabelRole = v1alpha1.LabelRole
 	// LabelJob of a Job and its pods is JobMigrate, JobCreateAdmin or JobDemo.
 	LabelJob = v1alpha1.Group + "/job"
 
 	// AppName is the value of LabelName.
-	AppName = "commercestack"
+	AppName = v1alpha1.AppName
 	// ManagedBy is the value of LabelManagedBy and the name of the field manager.
 	ManagedBy = "commercestack-operator"
 )
 
 // The roles of a component's pods.
 const (
-	RoleAPI    = "api"
-	RoleWorker = "worker"
+	RoleAPI    = v1alpha1.RoleAPI
+	RoleWorker = v1alpha1.RoleWorker
 )
 
 // What runs beside the components, as in LabelComponent.
