@@ -105,6 +105,7 @@ type JWTSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(self.expose in ['Ingress', 'HTTPRoute']) || (has(self.host) && size(self.host) > 0)",message="gateway.host is required with expose Ingress or HTTPRoute"
 // +kubebuilder:validation:XValidation:rule="has(self.parentRef) == (self.expose == 'HTTPRoute')",message="gateway.parentRef is required with expose HTTPRoute and only allowed with it"
+// +kubebuilder:validation:XValidation:rule="!has(self.rateLimits) || self.rateLimits.all(name, name in ['credentials', 'payment', 'read', 'webhook', 'write'])",message="gateway.rateLimits: the names are credentials, payment, read, webhook and write"
 type GatewaySpec struct {
 	// Expose is how the gateway is reached.
 	// +kubebuilder:validation:Enum=ClusterIP;LoadBalancer;Ingress;HTTPRoute
@@ -136,10 +137,11 @@ type GatewaySpec struct {
 	// +kubebuilder:default={mode: Internal}
 	// +optional
 	TLS GatewayTLSSpec `json:"tls,omitempty"`
-	// RateLimits replace policies, as name: calls/period:burst, such as read: 200/1s:400.
-	// +kubebuilder:validation:MaxProperties=32
+	// RateLimits replace policies by name: credentials, payment, read, webhook or
+	// write, such as read: 200/1s:400.
+	// +kubebuilder:validation:MaxProperties=8
 	// +optional
-	RateLimits map[string]string `json:"rateLimits,omitempty"`
+	RateLimits map[string]RateLimit `json:"rateLimits,omitempty"`
 	// TrustedProxies are networks whose X-Forwarded-For is believed.
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MaxLength=64
@@ -158,6 +160,16 @@ type GatewaySpec struct {
 	// +optional
 	WAF string `json:"waf,omitempty"`
 }
+
+// RateLimitNames are the policies of the gateway.
+var RateLimitNames = []string{"credentials", "payment", "read", "webhook", "write"}
+
+// RateLimit is calls/period:burst: so many calls of one caller in every period,
+// and a burst of calls at once. 0 switches the limit off.
+//
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,8}/([1-9][0-9]{0,8}(ms|s|m|h))+:[1-9][0-9]{0,8})$`
+type RateLimit string
 
 // The ways to expose the gateway.
 const (

@@ -388,7 +388,7 @@ func (in *GatewaySpec) DeepCopyInto(out *GatewaySpec) {
 	in.TLS.DeepCopyInto(&out.TLS)
 	if in.RateLimits != nil {
 		in, out := &in.RateLimits, &out.RateLimits
-		*out = make(map[string]string, len(*in))
+		*out = make(map[string]RateLimit, len(*in))
 		for key, val := range *in {
 			(*out)[key] = val
 		}

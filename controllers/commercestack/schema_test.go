@@ -64,6 +64,8 @@ func TestRulesOfTheSchema(t *testing.T) {
 		{"dev", "gateway: {tls: {mode: Secret}}", "gateway: {tls: {mode: Secret, secretRef: {name: s}}}", "gateway.tls.secretRef is required"},
 		{"dev", "gateway: {tls: {mode: CertManager}}", "gateway: {tls: {mode: CertManager, issuerRef: {name: i}}}", "gateway.tls.issuerRef is required"},
 		{"dev", "gateway: {publicURL: \"https://a.example/\"}", "gateway: {publicURL: \"https://a.example\"}", "should match"},
+		{"dev", "gateway: {rateLimits: {reads: \"200/1s:400\"}}", "gateway: {rateLimits: {read: \"200/1s:400\", write: \"0\"}}", "the names are credentials, payment, read, webhook and write"},
+		{"dev", "gateway: {rateLimits: {read: \"200\"}}", "gateway: {rateLimits: {read: \"200/1m30s:400\"}}", "should match"},
 		{"dev", "rollout: {strategy: RollingUpdate, steps: [{weight: 5}]}", "rollout: {strategy: Canary, steps: [{weight: 5}]}", "rollout.steps is only allowed with strategy Canary"},
 		{"dev", "rollout: {strategy: Canary, steps: [{weight: 5, pods: 1}]}", "rollout: {strategy: Canary, steps: [{pods: 1}]}", "each step has either weight or pods"},
 		{"dev", "rollout: {strategy: Canary, steps: [{weight: 25}, {weight: 5}]}", "rollout: {strategy: Canary, steps: [{weight: 5}, {weight: 25}]}", "weights must ascend"},

@@ -32,7 +32,7 @@ func TestAutoscaling(t *testing.T) {
 			corev1.ResourceCPU: resource.MustParse("20m"), corev1.ResourceMemory: resource.MustParse("64Mi"),
 		}},
 	})
-	object.Spec.Gateway.RateLimits = map[string]string{"read": "0"}
+	object.Spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0"}
 	s := apply(t, "e2e-scale", object)
 	s.waitReady(3 * time.Minute)
 	guest := s.shop()

@@ -189,7 +189,7 @@ func scaleOut(t *testing.T, s *stack) {
 	two := int32(2)
 	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
 	s.update(func(spec *v1alpha1.CommerceStackSpec) {
-		spec.Gateway.RateLimits = map[string]string{"read": "0", "write": "0", "payment": "0"}
+		spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0", "write": "0", "payment": "0"}
 		for _, name := range []v1alpha1.ComponentName{"auth", "product", "order", "billing", "gateway"} {
 			service := v1alpha1.ServiceSpec{Name: name, Replicas: &two, Autoscaling: off}
 			if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {

@@ -178,7 +178,7 @@ func gatewaySettings(in Input, s *settings) {
 	s.setUnlessEmpty("COMMERCE_GATEWAY_TRUSTED_PROXIES", strings.Join(slices.Sorted(slices.Values(gateway.TrustedProxies)), ","))
 	var limits []string
 	for _, policy := range slices.Sorted(maps.Keys(gateway.RateLimits)) {
-		limits = append(limits, policy+"="+gateway.RateLimits[policy])
+		limits = append(limits, policy+"="+string(gateway.RateLimits[policy]))
 	}
 	s.setUnlessEmpty("COMMERCE_GATEWAY_RATE_LIMITS", strings.Join(limits, ";"))
 	if insistOnTLS(in) {
