@@ -19,6 +19,7 @@ import (
 	"github.com/commercestack/commercestack/internal/bus"
 	"github.com/commercestack/commercestack/internal/certificate"
 	"github.com/commercestack/commercestack/internal/component"
+	"github.com/commercestack/commercestack/internal/fault"
 	"github.com/commercestack/commercestack/internal/idempotency"
 	"github.com/commercestack/commercestack/internal/inbox"
 	"github.com/commercestack/commercestack/internal/objectstore"
@@ -50,6 +51,8 @@ type resources struct {
 	public *certificate.Store
 	// role says whether the process serves, works on queues, or both; "" is both.
 	role role
+	// patience is how long a start waits for a database that does not answer; 0 does not wait.
+	patience time.Duration
 }
 
 // process is a running set of components.
@@ -133,7 +136,7 @@ func (p *process) openDatabase(ctx context.Context, name string) error {
 	if p.config.DatabaseReplicaURL != "" {
 		replica = replaceComponent(p.config.DatabaseReplicaURL, name)
 	}
-	db, err := postgres.Open(ctx, postgres.Config{
+	db, err := p.awaitDatabase(ctx, postgres.Config{
 		URL: login, Schema: name, ReplicaURL: replica, MaxConns: p.config.DatabaseMaxConns, Logger: p.resources.logger,
 	})
 	if err != nil {
@@ -142,6 +145,27 @@ func (p *process) openDatabase(ctx context.Context, name string) error {
 	p.databases[name] = db
 	p.resources.registry.MustRegister(db.Collector(), outbox.Collector(db))
 	return nil
+}
+
+// databasePause is the time between two attempts to reach a database at the start.
+const databasePause = 500 * time.Millisecond
+
+// awaitDatabase opens a database. One that is away for a moment, or whose name is not known yet, is waited for: a
+// process that ended instead would be started again after a pause that grows. What no waiting helps, such as a wrong
+// password, fails at once.
+func (p *process) awaitDatabase(ctx context.Context, config postgres.Config) (*postgres.DB, error) {
+	for begun := p.now(); ; {
+		db, err := postgres.Open(ctx, config)
+		if err == nil || fault.From(postgres.Fault(err)) == nil || p.now().Sub(begun) >= p.resources.patience {
+			return db, err
+		}
+		p.resources.logger.WarnContext(ctx, "waiting for the database", "schema", config.Schema, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(databasePause):
+		}
+	}
 }
 
 // build makes one component with everything it is allowed to touch, and nothing else.

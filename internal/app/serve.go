@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/commercestack/commercestack/internal/objectstore"
 	"github.com/commercestack/commercestack/internal/telemetry"
@@ -47,6 +48,9 @@ func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	return p.run(ctx)
 }
 
+// startPatience is shorter than the minute after which the startup probe of a pod gives up.
+const startPatience = 45 * time.Second
+
 // open makes what the components need from the configuration.
 func (c *serveCommand) open(ctx context.Context, logger *slog.Logger) (resources, func(), error) {
 	if c.RedisURL == "" {
@@ -58,6 +62,7 @@ func (c *serveCommand) open(ctx context.Context, logger *slog.Logger) (resources
 	}
 	r := resources{
 		keys: keys, registry: telemetry.NewRegistry(), databaseURL: c.databaseURL, sharedLimits: true, logger: logger, role: c.Role,
+		patience: startPatience,
 	}
 	if err := errors.Join(c.TLS.open(&r), c.GatewayTLS.open(&r)); err != nil {
 		return resources{}, nil, err

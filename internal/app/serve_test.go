@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -102,6 +103,71 @@ func TestServe(t *testing.T) {
 	if err := <-finished; err != nil {
 		t.Errorf("the stop failed: %v", err)
 	}
+}
+
+// TestAStartWaitsForItsDatabase that comes up later, and not for one that refuses it.
+func TestAStartWaitsForItsDatabase(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.migrate(t)
+	u, err := url.Parse(s.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := freeAddress(t)
+	late := s
+	late.login = strings.Replace(s.login, "@"+u.Host, "@"+away, 1)
+	listen := freeAddress(t)
+	ctx, stop := context.WithCancel(t.Context())
+	finished := make(chan error, 1)
+	go func() {
+		finished <- Main(ctx, late.serve("--components", "analytics", "--listen", listen), io.Discard, io.Discard)
+	}()
+	select {
+	case err := <-finished:
+		t.Fatalf("it ended while the database was away: %v", err)
+	case <-time.After(2 * databasePause):
+	}
+	forward(t, away, u.Host)
+	await(t, http.DefaultClient, "http://"+listen+"/readyz")
+	stop()
+	if err := <-finished; err != nil {
+		t.Error(err)
+	}
+	wrong := s
+	wrong.login = strings.Replace(s.login, ":component@", ":wrong@", 1)
+	begun := time.Now()
+	if err := Main(t.Context(), wrong.serve("--components", "analytics", "--listen", listen), io.Discard, io.Discard); err == nil || time.Since(begun) > startPatience/2 {
+		t.Errorf("a wrong password is waited for: %v", err)
+	}
+}
+
+// forward passes connections to an address on to another one.
+func forward(t *testing.T, from, to string) {
+	t.Helper()
+	l, err := net.Listen("tcp", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer in.Close()
+				out, err := net.Dial("tcp", to)
+				if err != nil {
+					return
+				}
+				defer out.Close()
+				go func() { _, _ = io.Copy(out, in) }()
+				_, _ = io.Copy(in, out)
+			}()
+		}
+	}()
 }
 
 func TestServeSaysWhatIsMissing(t *testing.T) {
