@@ -67,6 +67,7 @@ type GatewayConfig struct {
 	MaxBodyBytes   int64             `default:"16777216" env:"COMMERCE_GATEWAY_MAX_BODY_BYTES" help:"Largest body of any request; endpoints have smaller bounds of their own."`
 	WAF            string            `default:"off" enum:"off,detect,block" env:"COMMERCE_GATEWAY_WAF" help:"OWASP core rules: off, detect or block."`
 	HSTS           bool              `env:"COMMERCE_GATEWAY_HSTS" help:"Tell browsers to insist on TLS."`
+	RoutesFile     string            `env:"COMMERCE_GATEWAY_ROUTES_FILE" help:"Canaries of components as JSON: which share of callers goes to which address. Read again within a second of a change; no file is no canary."`
 	SetRequest     map[string]string `env:"COMMERCE_GATEWAY_SET_REQUEST_HEADERS" help:"Headers set on requests to components."`
 	SetResponse    map[string]string `env:"COMMERCE_GATEWAY_SET_RESPONSE_HEADERS" help:"Headers set on answers."`
 }
@@ -88,7 +89,7 @@ func (g GatewayConfig) config() (gateway.Config, error) {
 	}
 	return gateway.Config{
 		CORSOrigins: g.CORSOrigins, TrustedProxies: g.TrustedProxies, Policies: policies, RequestTimeout: g.RequestTimeout,
-		MaxBodyBytes: g.MaxBodyBytes, WAF: g.WAF, HSTS: g.HSTS,
+		MaxBodyBytes: g.MaxBodyBytes, WAF: g.WAF, HSTS: g.HSTS, RoutesFile: g.RoutesFile,
 		Transform: gateway.Transform{SetRequest: g.SetRequest, SetResponse: g.SetResponse},
 	}, nil
 }

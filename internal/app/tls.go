@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/commercestack/commercestack/internal/certificate"
+	"github.com/commercestack/commercestack/internal/spread"
 	"github.com/commercestack/commercestack/services/gateway"
 )
 
@@ -61,13 +62,16 @@ func serverStore(store *certificate.Store) *certificate.Store {
 	return store
 }
 
-// newTransport reaches other components; the gateway and the clients share its shape.
+// newTransport reaches other components; the gateway and the clients share it.
+// Its connections are few and renewed, so that calls reach every pod of a component.
 func newTransport(peers *certificate.Store) http.RoundTripper {
-	transport := gateway.NewTransport()
-	if peers != nil {
-		transport.DialTLSContext = peers.Dialer("h2")
-	}
-	return transport
+	return spread.New(spread.Config{}, func() *http.Transport {
+		transport := gateway.NewTransport()
+		if peers != nil {
+			transport.DialTLSContext = peers.Dialer("h2")
+		}
+		return transport
+	})
 }
 
 const outsideIdle = 32

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/commercestack/commercestack/internal/fault"
+	"github.com/commercestack/commercestack/internal/spread"
 )
 
 // Target is one address of a component and its share of the traffic.
@@ -35,10 +38,19 @@ const (
 	breakerOpen     = 2 * time.Second
 )
 
-// newProxy forwards to a component over the network. A request that is safe to
-// repeat is tried again on another connection; after many failures in a row the
-// circuit opens, and callers get 503 at once instead of waiting for a dead peer.
-func newProxy(component string, targets []Target, transport http.RoundTripper, logger *slog.Logger, fail failFunc) (http.Handler, error) {
+// backend is how one component in other processes is reached.
+type backend struct {
+	component string
+	targets   []Target
+	total     int
+	transport http.RoundTripper
+	logger    *slog.Logger
+	metrics   *upstreamMetrics
+	stable    *retryTransport
+}
+
+// newBackend checks the targets of a component.
+func newBackend(component string, targets []Target, transport http.RoundTripper, logger *slog.Logger, metrics *upstreamMetrics) (*backend, error) {
 	total := 0
 	for _, target := range targets {
 		if target.Weight < 0 {
@@ -49,42 +61,121 @@ func newProxy(component string, targets []Target, transport http.RoundTripper, l
 	if total == 0 {
 		return nil, fmt.Errorf("component %s: no target has a weight", component)
 	}
-	retry := &retryTransport{
-		component: component, next: transport,
+	b := &backend{component: component, targets: targets, total: total, transport: transport, logger: logger, metrics: metrics}
+	b.stable = b.guarded(component, variantStable)
+	return b, nil
+}
+
+// guarded returns a transport with a circuit breaker of its own.
+func (b *backend) guarded(name, variant string) *retryTransport {
+	return &retryTransport{
+		component: b.component, next: b.transport, figures: b.metrics.of(b.component, variant),
 		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
-			Name: component, Timeout: breakerOpen,
+			Name: name, Timeout: breakerOpen,
 			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
 			// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
 			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 			OnStateChange: func(name string, from, to gobreaker.State) {
-				logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
+				b.logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
 			},
 		}),
 	}
+}
+
+// proxy forwards to the component over the network. A request that is safe to
+// repeat is tried again on another connection; after many failures in a row the
+// circuit opens, and callers get 503 at once instead of waiting for a dead peer.
+func (b *backend) proxy(fail failFunc) http.Handler {
+	return b.forwarding(b.stable, func() *url.URL { return pick(b.targets, b.total).URL }, fail)
+}
+
+// canary forwards to another version of the component.
+func (b *backend) canary(route canaryRoute, fail failFunc) http.Handler {
+	transport := &canaryTransport{backend: b, canary: b.guarded(b.component+" canary", variantCanary)}
+	return b.forwarding(transport, func() *url.URL { return route.url }, fail)
+}
+
+func (b *backend) forwarding(transport http.RoundTripper, target func() *url.URL, fail failFunc) http.Handler {
+	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+		if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
+			w.WriteHeader(499)
+			return
+		}
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			fail(w, r, fault.Invalid("body", "the body is larger than %d bytes", tooLarge.Limit))
+			return
+		}
+		fail(w, r, fault.Unavailable(b.component, time.Second).WithCause(err))
+	}
 	proxy := &httputil.ReverseProxy{
-		Transport:     retry,
+		Transport:     transport,
 		FlushInterval: -1,
 		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.SetURL(pick(targets, total).URL)
+			pr.SetURL(target())
 			pr.Out.Host = pr.In.Host
 		},
 		ModifyResponse: preferBackend,
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-				w.WriteHeader(499)
-				return
-			}
-			if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				fail(w, r, fault.Invalid("body", "the body is larger than %d bytes", tooLarge.Limit))
-				return
-			}
-			fail(w, r, fault.Unavailable(component, time.Second).WithCause(err))
-		},
+		ErrorHandler:   refuse,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), gatewayHeaderKey{}, w.Header())))
-	}), nil
+		r = r.WithContext(context.WithValue(r.Context(), gatewayHeaderKey{}, w.Header()))
+		if err := keepBody(r); err != nil {
+			refuse(w, r, err)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	})
 }
+
+// maxKeptBody is the largest body that is read before it is sent on.
+const maxKeptBody = 64 << 10
+
+// keepBody makes a body that can be sent twice out of one that can not, unless
+// it is large or of unknown length. A component that stops refuses what was on
+// its way to it, and the transport sends that again when it has the body.
+func keepBody(r *http.Request) error {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength <= 0 || r.ContentLength > maxKeptBody {
+		return nil
+	}
+	content := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, content); err != nil {
+		return fmt.Errorf("read the body: %w", err)
+	}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	r.Body, _ = r.GetBody()
+	return nil
+}
+
+// canaryTransport sends requests to a canary. What could not be sent goes to
+// the stable version, and so does the second try of what may be repeated: a
+// canary that vanishes or fails costs its callers as little as possible.
+type canaryTransport struct {
+	backend *backend
+	canary  *retryTransport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *canaryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, sent, err := spread.Attempt(roundTripFunc(t.canary.once), r)
+	good := err == nil && response.StatusCode != http.StatusServiceUnavailable
+	if good || sent && !repeatable(r) || r.Context().Err() != nil {
+		return response, err
+	}
+	if response != nil {
+		_ = response.Body.Close()
+	}
+	stable := spread.Again(r)
+	to, path := pick(t.backend.targets, t.backend.total).URL, *r.URL
+	path.Scheme, path.Host = to.Scheme, to.Host
+	stable.URL = &path
+	return t.backend.stable.RoundTrip(stable)
+}
+
+// roundTripFunc is a function as a transport.
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // gatewayHeaderKey finds the headers that the gateway has set so far.
 type gatewayHeaderKey struct{}
@@ -121,6 +212,7 @@ func pick(targets []Target, total int) Target {
 type retryTransport struct {
 	component string
 	next      http.RoundTripper
+	figures   *figures
 	breaker   *gobreaker.CircuitBreaker[*http.Response]
 }
 
@@ -157,7 +249,9 @@ func (t *retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *retryTransport) once(r *http.Request) (*http.Response, error) {
 	var failed *http.Response
 	response, err := t.breaker.Execute(func() (*http.Response, error) {
+		started := time.Now()
 		answer, err := t.next.RoundTrip(r)
+		t.figures.observe(answer, err, time.Since(started))
 		if err == nil && answer.StatusCode >= http.StatusBadGateway && answer.StatusCode <= http.StatusGatewayTimeout {
 			failed = answer
 			return nil, errBackend

@@ -38,6 +38,8 @@ type Config struct {
 	HSTS bool
 	// Transform adds and removes headers of requests and answers.
 	Transform Transform
+	// RoutesFile names the file of the canaries; empty is none. It is read again when it changes.
+	RoutesFile string
 }
 
 // DefaultPolicies returns the limits of a normal shop. They count by user, or
@@ -81,6 +83,7 @@ type Gateway struct {
 	resolver *resolver
 	backends map[string]http.Handler
 	local    map[string]bool
+	canaries *canaries
 	verify   func(ctx context.Context, token string) (identity.Identity, error)
 	signer   *identity.Signer
 	waf      *firewall
@@ -120,15 +123,34 @@ func New(o Options) (*Gateway, error) {
 	if o.Transport == nil {
 		o.Transport = NewTransport()
 	}
-	for name, targets := range o.Remote {
-		if g.backends[name], err = newProxy(name, targets, o.Transport, o.Logger, writeFault); err != nil {
-			return nil, err
-		}
+	if err := g.reach(o); err != nil {
+		return nil, err
 	}
 	for name, handler := range o.Local {
 		g.backends[name], g.local[name] = handler, true
 	}
 	return g, g.compress()
+}
+
+// reach makes the ways to components in other processes, and to their canaries.
+func (g *Gateway) reach(o Options) error {
+	metrics := newUpstreamMetrics(o.Registry)
+	remote := make(map[string]*backend, len(o.Remote))
+	var names []string
+	for name, targets := range o.Remote {
+		b, err := newBackend(name, targets, o.Transport, o.Logger, metrics)
+		if err != nil {
+			return err
+		}
+		remote[name], g.backends[name] = b, b.proxy(writeFault)
+		if _, local := o.Local[name]; !local {
+			names = append(names, name)
+		}
+	}
+	g.canaries = newCanaries(o.Config.RoutesFile, names,
+		func(route canaryRoute) http.Handler { return remote[route.component].canary(route, writeFault) }, o.Logger, o.Now)
+	o.Registry.MustRegister(g.canaries)
+	return nil
 }
 
 // compress wraps the pipeline with gzip for bodies worth it.
@@ -365,6 +387,9 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, to endpoint, c
 		return
 	}
 	r.Header.Set(identity.Header, signed)
+	if other := g.canaries.choose(to.component, caller); other != nil {
+		backend = other
+	}
 	backend.ServeHTTP(w, r)
 }
 
