@@ -87,7 +87,7 @@ func (w workFolder) path(name string) string { return filepath.Join(w.Work, name
 // write makes a file whole or absent.
 func (w workFolder) write(name string, content []byte) error {
 	next := w.path(name + ".new")
-	if err := os.WriteFile(next, content, workMode); err != nil { //nolint:gosec // shared with PostgreSQL's container by its group
+	if err := os.WriteFile(next, content, workMode); err != nil {
 		return err
 	}
 	return os.Rename(next, w.path(name))

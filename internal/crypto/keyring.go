@@ -92,8 +92,10 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%w: it has no key", ErrInvalidKeyring)
 	}
-	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret),
-		streams: make(map[string][]byte, len(keys))}
+	ring := &Keyring{
+		primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret),
+		streams: make(map[string][]byte, len(keys)),
+	}
 	for _, key := range keys {
 		if err := validateID(key.ID); err != nil {
 			return nil, err

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A sealed stream is a header and chunks:
@@ -90,7 +91,7 @@ func readStreamHeader(from io.Reader) (id string, header []byte, err error) {
 	if validateID(id) != nil {
 		return "", nil, ErrCorrupt
 	}
-	return id, append(start, rest...), nil
+	return id, slices.Concat(start, rest), nil
 }
 
 // shortStream tells a stream that ends too early from one that cannot be read.
