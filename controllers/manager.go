@@ -129,6 +129,7 @@ func cacheOptions(namespaces []string) cache.Options {
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.ManagedBy}),
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.CommerceStack{}: everything,
+			&v1alpha1.SaleEvent{}:     everything,
 			definition:                {Label: labels.Everything(), Transform: bare},
 		},
 	}

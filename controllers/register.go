@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/commercestack/commercestack/controllers/commercestack"
+	"github.com/commercestack/commercestack/controllers/saleevent"
 )
 
 // Register adds every controller to the manager.
@@ -19,5 +20,9 @@ func Register(mgr ctrl.Manager, config Config, references cache.Cache) error {
 	if err != nil {
 		return fmt.Errorf("controller of CommerceStack: %w", err)
 	}
-	return stacks.SetupWithManager(mgr, commercestack.Options{Concurrency: config.Concurrency, References: references})
+	if err := stacks.SetupWithManager(mgr, commercestack.Options{Concurrency: config.Concurrency, References: references}); err != nil {
+		return err
+	}
+	sales := &saleevent.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}
+	return sales.SetupWithManager(mgr)
 }

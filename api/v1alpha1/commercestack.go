@@ -97,6 +97,8 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.environment == 'Development' || (has(self.integrations) && has(self.integrations.stripe))",message="integrations.stripe is required outside Development, where payments are not simulated"
 // +kubebuilder:validation:XValidation:rule="self.environment == 'Development' || (has(self.integrations) && (has(self.integrations.sendGrid) || has(self.integrations.smtp)))",message="integrations.sendGrid or integrations.smtp is required outside Development, where mail is not captured"
 // +kubebuilder:validation:XValidation:rule="!self.demoCatalog || self.environment == 'Development'",message="demoCatalog is for Development only"
+// +kubebuilder:validation:XValidation:rule="!self.migrations.requireBackup || has(self.backup)",message="migrations.requireBackup needs backup: without backups a migration would wait for ever"
+// +kubebuilder:validation:XValidation:rule="has(self.restore) == has(oldSelf.restore) && (!has(self.restore) || self.restore == oldSelf.restore)",message="restore cannot change: it says with what a new stack begins. Create a new stack and restore into it"
 type CommerceStackSpec struct {
 	// Version of the platform to run: the tag of its image.
 	// +required
@@ -218,4 +220,8 @@ type CommerceStackSpec struct {
 	// Backup of the database.
 	// +optional
 	Backup *BackupSpec `json:"backup,omitempty"`
+
+	// Restore begins a new stack with a backup, before its first migration.
+	// +optional
+	Restore *RestoreSpec `json:"restore,omitempty"`
 }

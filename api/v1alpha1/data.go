@@ -204,7 +204,8 @@ type MigrationsSpec struct {
 	// +kubebuilder:default="15m"
 	// +optional
 	Timeout metav1.Duration `json:"timeout,omitzero"`
-	// RequireBackup holds migrations until a backup younger than an hour exists.
+	// RequireBackup holds the migrations of a change until a backup younger than an
+	// hour exists; the operator takes one.
 	// +kubebuilder:default=false
 	// +optional
 	RequireBackup bool `json:"requireBackup,omitempty"`
@@ -218,7 +219,7 @@ const (
 
 // BackupSpec says how the database is backed up.
 type BackupSpec struct {
-	// Schedule in cron's format, UTC.
+	// Schedule in cron's format, five fields, UTC.
 	// +required
 	// +kubebuilder:validation:MinLength=9
 	// +kubebuilder:validation:MaxLength=64
@@ -230,7 +231,8 @@ type BackupSpec struct {
 	// Destination is where backups go; empty is the stack's object storage.
 	// +optional
 	Destination *S3Spec `json:"destination,omitempty"`
-	// RestoreTest schedules restores into a scratch database, in cron's format.
+	// RestoreTest schedules drills, in cron's format: the newest backup is restored
+	// into a scratch database on the same server, examined, and dropped.
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	RestoreTest string `json:"restoreTest,omitempty"`

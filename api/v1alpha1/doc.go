@@ -29,7 +29,7 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &CommerceStack{}, &CommerceStackList{})
+	scheme.AddKnownTypes(GroupVersion, &CommerceStack{}, &CommerceStackList{}, &SaleEvent{}, &SaleEventList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

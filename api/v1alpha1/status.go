@@ -1,6 +1,9 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // The condition types of a stack. Each is set on the first visit, even if
 // Unknown. Ready, Reconciling and Stalled are those that kstatus reads.
@@ -98,6 +101,14 @@ type CommerceStackStatus struct {
 	// Backup is the newest backup.
 	// +optional
 	Backup *BackupStatus `json:"backup,omitempty"`
+	// Restore is what became of spec.restore.
+	// +optional
+	Restore *RestoreStatus `json:"restore,omitempty"`
+	// Sales are the SaleEvents that change the stack at present.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	Sales []string `json:"sales,omitempty"`
 }
 
 // MigrationStatus is one run of the migrations.
@@ -249,13 +260,25 @@ type BackupStatus struct {
 	// LastSuccess is when the newest complete backup was taken.
 	// +optional
 	LastSuccess *metav1.Time `json:"lastSuccess,omitempty"`
-	// LastError of a backup.
+	// LastID is the id of that backup.
+	// +optional
+	LastID string `json:"lastID,omitempty"`
+	// LastSize is what it takes in storage.
+	// +optional
+	LastSize *resource.Quantity `json:"lastSize,omitempty"`
+	// LastError of a backup, empty once one succeeded.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
-	// RPO measured by the newest restore drill.
+	// LastDrill is when the newest restore drill that succeeded ended.
+	// +optional
+	LastDrill *metav1.Time `json:"lastDrill,omitempty"`
+	// LastDrillError of a restore drill, empty once one succeeded.
+	// +optional
+	LastDrillError string `json:"lastDrillError,omitempty"`
+	// RPO measured by the newest restore drill: how old the newest backup was.
 	// +optional
 	RPO *metav1.Duration `json:"rpo,omitempty"`
-	// RTO measured by the newest restore drill.
+	// RTO measured by the newest restore drill: from its start until everything was examined.
 	// +optional
 	RTO *metav1.Duration `json:"rto,omitempty"`
 }

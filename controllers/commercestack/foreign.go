@@ -20,6 +20,7 @@ var (
 	kindHTTPRoute      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 	kindCertificate    = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}
 	kindCluster        = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "Cluster"}
+	kindScheduled      = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "ScheduledBackup"}
 	kindSnapshot       = schema.GroupVersionKind{Group: "snapshot.storage.k8s.io", Version: "v1", Kind: "VolumeSnapshot"}
 
 	kindDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
@@ -32,6 +33,7 @@ var definitions = map[string]schema.GroupVersionKind{
 	"httproutes.gateway.networking.k8s.io":    kindHTTPRoute,
 	"certificates.cert-manager.io":            kindCertificate,
 	"clusters.postgresql.cnpg.io":             kindCluster,
+	"scheduledbackups.postgresql.cnpg.io":     kindScheduled,
 	"volumesnapshots.snapshot.storage.k8s.io": kindSnapshot,
 }
 

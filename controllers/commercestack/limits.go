@@ -22,9 +22,4 @@ var limits = []limit{
 		func(s *v1alpha1.CommerceStackSpec) bool { return s.Secrets.Source == "ExternalSecret" },
 		"ExternalSecret is not supported by this version of the operator: use Generated",
 	},
-	{
-		"migrations.requireBackup",
-		func(s *v1alpha1.CommerceStackSpec) bool { return s.Migrations.RequireBackup },
-		"this version of the operator takes no backups, so the migration would wait for ever: set it to false",
-	},
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
@@ -36,6 +37,7 @@ func init() { //nolint:gochecknoinits // the registry of controller-runtime is a
 // measure shows the status as metrics.
 func (v *visit) measure() {
 	namespace, stack := v.stack.Namespace, v.stack.Name
+	measureBackups(client.ObjectKeyFromObject(v.stack), v.status.Backup)
 	for _, condition := range v.status.Conditions {
 		for _, status := range []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown} {
 			value := 0.0
@@ -63,4 +65,5 @@ func forgetMetrics(stack types.NamespacedName) {
 	conditionGauge.DeletePartialMatch(labels)
 	secretAge.DeletePartialMatch(labels)
 	secretExpiry.DeletePartialMatch(labels)
+	forgetBackups(stack)
 }

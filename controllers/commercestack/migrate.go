@@ -3,6 +3,7 @@ package commercestack
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -30,6 +31,10 @@ func (v *visit) migrate(ctx context.Context) Result {
 	if v.awaiting {
 		return Result{} // the schema stays that of the version that runs
 	}
+	if v.restoreDue() {
+		v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionFalse, reasonRestoring, "Waiting for the backup to be restored.")
+		return v.keepJobs(job)
+	}
 	id := strings.TrimPrefix(*job.Name, desired.ObjectName(v.stack.Name, desired.JobMigrate)+"-")
 	if err := v.pass.Keep(job); err != nil {
 		return failed(err)
@@ -53,6 +58,9 @@ func (v *visit) migrate(ctx context.Context) Result {
 	if running, err := v.runningMigration(ctx); err != nil || running != "" {
 		v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionFalse, reasonWaiting, "Waiting for Job "+running+" of another version.")
 		return failed(err)
+	}
+	if result, held := v.holdForBackup(ctx); held {
+		return result
 	}
 	if err := v.pass.Once(ctx, job); err != nil {
 		return failed(err)
@@ -162,7 +170,7 @@ func (v *visit) jobTrouble(ctx context.Context, job *batchv1.Job) (reason, messa
 	if newest == nil {
 		return "", "", nil
 	}
-	for _, status := range newest.Status.ContainerStatuses {
+	for _, status := range slices.Concat(newest.Status.InitContainerStatuses, newest.Status.ContainerStatuses) {
 		if end := status.State.Terminated; end != nil && end.ExitCode != 0 {
 			return reasonFailed, lastWords(end), nil
 		}

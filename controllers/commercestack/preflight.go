@@ -35,6 +35,11 @@ const (
 	refPassword      = "password"
 	refAccessKey     = "accessKeyID"
 	refSecretAccess  = "secretAccessKey"
+
+	// refEncryptionKeys is the key of the Secret that kubectl commerce backup key writes.
+	refEncryptionKeys = desired.KeyEncryptionKeys
+	// refRestore begins the fields that are read until the restore is done.
+	refRestore = "restore."
 )
 
 // references are all Secrets that a spec names.
@@ -56,6 +61,15 @@ func references(spec *v1alpha1.CommerceStackSpec) []reference {
 	}
 	if nats := spec.Events.NATS; nats != nil {
 		add("events.nats.secretRef", &nats.SecretRef, refURL)
+	}
+	if backup := spec.Backup; backup != nil && backup.Destination != nil {
+		add("backup.destination.secretRef", backup.Destination.SecretRef, refAccessKey, refSecretAccess)
+	}
+	if restore := spec.Restore; restore != nil {
+		if restore.From.Destination != nil {
+			add(refRestore+"from.destination.secretRef", restore.From.Destination.SecretRef, refAccessKey, refSecretAccess)
+		}
+		add(refRestore+"keySecretRef", restore.KeySecretRef, refEncryptionKeys)
 	}
 	add("gateway.tls.secretRef", spec.Gateway.TLS.SecretRef, corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
 	if integrations := spec.Integrations; integrations != nil {
@@ -102,6 +116,9 @@ func (v *visit) preflight(ctx context.Context) Result {
 // not hold them.
 func (v *visit) readReferences(ctx context.Context) Result {
 	for _, ref := range references(&v.stack.Spec) {
+		if strings.HasPrefix(ref.field, refRestore) && !v.restoreDue() {
+			continue // it was needed once
+		}
 		secret := &corev1.Secret{}
 		err := v.Live.Get(ctx, client.ObjectKey{Namespace: v.stack.Namespace, Name: ref.name}, secret)
 		if missing(err) {

@@ -27,6 +27,7 @@ var pruned = []schema.GroupVersionKind{
 	corev1.SchemeGroupVersion.WithKind("ServiceAccount"),
 	autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"),
 	appsv1.SchemeGroupVersion.WithKind("Deployment"),
+	batchv1.SchemeGroupVersion.WithKind("CronJob"),
 	policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"),
 	networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"),
 	networkingv1.SchemeGroupVersion.WithKind("Ingress"),
@@ -39,7 +40,7 @@ func (v *visit) prune(ctx context.Context) Result {
 		return Result{}
 	}
 	kinds := pruned
-	for _, kind := range []schema.GroupVersionKind{kindServiceMonitor, kindPrometheusRule, kindHTTPRoute, kindCertificate} {
+	for _, kind := range []schema.GroupVersionKind{kindServiceMonitor, kindPrometheusRule, kindHTTPRoute, kindCertificate, kindScheduled} {
 		if v.foreign.has(kind) {
 			kinds = append(slices.Clip(kinds), kind)
 		}

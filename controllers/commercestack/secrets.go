@@ -43,6 +43,12 @@ func (v *visit) secrets(ctx context.Context) Result {
 	if v.stack.Spec.DemoCatalog {
 		v.in.Secrets.Demo = publish(desired.JobDemo, desired.DemoSecretKeys(v.in))
 	}
+	if desired.BackedUp(v.in) {
+		v.in.Secrets.Backup = publish(desired.JobBackup, desired.BackupSecretKeys(desired.BackupStore(&v.stack.Spec)))
+	}
+	if v.restoreDue() {
+		v.in.Secrets.Restore = publish(desired.JobRestore, desired.BackupSecretKeys(desired.RestoreStore(&v.stack.Spec)))
+	}
 	if desired.Simulated(v.in) {
 		v.in.Secrets.Simulator = publish(desired.NameSimulator, desired.SimulatorSecretKeys(v.in))
 	}
@@ -94,6 +100,7 @@ func (v *visit) wanted() vault.Wanted {
 	if host := v.stack.Spec.Gateway.Host; host != "" {
 		wanted.AdminEmail = "admin@" + host
 	}
+	wanted.EncryptionKeys = v.restoreKeys()
 	for _, component := range desired.DataComponents() {
 		wanted.Components = append(wanted.Components, string(component))
 	}

@@ -83,7 +83,7 @@ func (v *visit) component(ctx context.Context, name v1alpha1.ComponentName, hold
 	if hold && runs != nil {
 		in = v.asItRuns(name, runs)
 	}
-	objects, err := desired.ForComponent(in, name)
+	objects, err := desired.ForComponent(v.onSale(in), name)
 	if err != nil {
 		return stalled("InvalidSpec", "spec.services: %s: %v", name, err)
 	}
@@ -136,7 +136,8 @@ func (v *visit) simulator(ctx context.Context, hold bool, live map[string]*appsv
 	if !ok {
 		return Result{}
 	}
-	if hold && live[desired.ObjectName(v.stack.Name, desired.NameSimulator)] != nil {
+	// The simulator makes a schema of its own, and a backup goes into an empty database.
+	if v.restoreDue() || hold && live[desired.ObjectName(v.stack.Name, desired.NameSimulator)] != nil {
 		for _, object := range server.Objects() {
 			if err := v.pass.Keep(object); err != nil {
 				return failed(err)

@@ -77,6 +77,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 		Watches(&corev1.Secret{}, byLabel).
 		Watches(&corev1.PersistentVolumeClaim{}, byLabel, builder.WithPredicates(ours)).
 		Watches(&corev1.Pod{}, byLabel, builder.WithPredicates(troubled)).
+		Owns(&batchv1.CronJob{}, builder.WithPredicates(ours)).
+		// Jobs of CronJobs, and of people, are not owned by the stack.
+		Watches(&batchv1.Job{}, byLabel, builder.WithPredicates(ofBackups)).
+		Watches(&v1alpha1.SaleEvent{}, handler.EnqueueRequestsFromMapFunc(stackOfSale), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(definition, handler.EnqueueRequestsFromMapFunc(r.allStacks), builder.WithPredicates(foreignDefinition)).
 		WatchesRawSource(source.Kind(options.References, secrets, handler.TypedEnqueueRequestsFromMapFunc(
 			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {

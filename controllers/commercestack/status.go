@@ -68,11 +68,6 @@ func (v *visit) finish(ctx context.Context) error {
 
 // fillConditions gives each condition that no phase reached a value.
 func (v *visit) fillConditions() {
-	if v.stack.Spec.Backup == nil {
-		v.set(v1alpha1.ConditionBackupHealthy, metav1.ConditionUnknown, "NotConfigured", "spec.backup is not set.")
-	} else {
-		v.set(v1alpha1.ConditionBackupHealthy, metav1.ConditionUnknown, "NotSupported", "This version of the operator takes no backups.")
-	}
 	for _, name := range v1alpha1.ConditionTypes {
 		if meta.FindStatusCondition(v.status.Conditions, name) == nil {
 			v.set(name, metav1.ConditionUnknown, reasonUnknown, "Not looked at yet.")

@@ -40,7 +40,12 @@ func (v *visit) value(key, part string) ([]byte, error) {
 	case desired.KeyNATSURL:
 		return v.referenced(externalNATS(spec), refURL), nil
 	case desired.KeyAWSCredentials:
-		return v.awsCredentials(), nil
+		return v.awsCredentials(v.stack.Spec.ObjectStorage.S3), nil
+	case desired.KeyBackupCredentials:
+		if part == desired.JobRestore {
+			return v.awsCredentials(desired.RestoreStore(spec)), nil
+		}
+		return v.awsCredentials(desired.BackupStore(spec)), nil
 	case desired.KeySendGridAPIKey:
 		return v.referenced(&spec.Integrations.SendGrid.SecretRef, refAPIKey), nil
 	case desired.KeySMTPUsername:
@@ -142,8 +147,8 @@ func (v *visit) redisURL() []byte {
 }
 
 // awsCredentials is a file that AWS' libraries read.
-func (v *visit) awsCredentials() []byte {
-	ref := v.stack.Spec.ObjectStorage.S3.SecretRef
+func (v *visit) awsCredentials(store *v1alpha1.S3Spec) []byte {
+	ref := store.SecretRef
 	return fmt.Appendf(nil, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
 		v.referenced(ref, refAccessKey), v.referenced(ref, refSecretAccess))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 	"github.com/commercestack/commercestack/controllers/commercestack/vault"
+	"github.com/commercestack/commercestack/controllers/saleevent"
 )
 
 // visit is one look at one stack. It is made anew each time and holds what
@@ -43,6 +44,8 @@ type visit struct {
 	bootstrapping bool
 	// wave that a rollout is at.
 	wave int32
+	// sale is what running SaleEvents change.
+	sale saleevent.Overlay
 	// newborn says that the choices of a lifetime were made in this visit.
 	newborn bool
 }

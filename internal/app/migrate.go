@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -137,6 +138,37 @@ func migrationVersions() map[string][]string {
 		}
 	}
 	return versions
+}
+
+// migrationSet is one series of migrations of a schema.
+type migrationSet struct {
+	// name is schema/set, as a database tells it.
+	name string
+	// newest version; 0 for a series that is not ours to number.
+	newest int64
+}
+
+// migrationSets are the series of this program.
+func migrationSets() []migrationSet {
+	platform := newestMigration(postgres.Platform().Files)
+	sets := []migrationSet{{postgresbus.Schema + "/" + postgresbus.Schema, newestMigration(postgresbus.Migrations())}}
+	for _, entry := range registry {
+		if entry.migrations != nil {
+			sets = append(sets, migrationSet{entry.name + "/platform", platform}, migrationSet{entry.name + "/" + entry.name, newestMigration(entry.migrations)})
+		}
+	}
+	return sets
+}
+
+// newestMigration is the highest number in front of a migration's name.
+func newestMigration(files fs.FS) (newest int64) {
+	for _, name := range migrationNames(files) {
+		digits, _, _ := strings.Cut(name, "_")
+		if number, err := strconv.ParseInt(digits, 10, 64); err == nil {
+			newest = max(newest, number)
+		}
+	}
+	return newest
 }
 
 func migrationNames(files fs.FS) []string {

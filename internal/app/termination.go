@@ -16,6 +16,11 @@ const maxTermination = 2048
 // looks for it. A file that cannot be written changes nothing: the error is on
 // standard error too.
 func tellTermination(failure error) {
+	leaveTermination(withoutSecrets(lastLine(failure.Error()), os.Environ()))
+}
+
+// leaveTermination writes one line.
+func leaveTermination(line string) {
 	path, create := os.Getenv("COMMERCE_TERMINATION_LOG"), os.O_CREATE
 	if path == "" {
 		path, create = terminationLog, 0 // it is there, or nobody reads it
@@ -25,7 +30,7 @@ func tellTermination(failure error) {
 		return
 	}
 	defer func() { _ = file.Close() }()
-	_, _ = file.WriteString(withoutSecrets(lastLine(failure.Error()), os.Environ()) + "\n")
+	_, _ = file.WriteString(line + "\n")
 }
 
 // lastLine is the end of an error that has several lines.

@@ -15,6 +15,9 @@
 // A key seals at most 2^32 fields, the bound for random nonces; rotate long
 // before that.
 //
+// What is too large for memory, such as a backup, is sealed as a stream of chunks
+// (SealStream), of which none can be left out, moved or cut off.
+//
 // Tokens (for refresh, reset, verification) are random; only their SHA-256 is
 // stored, so a copy of the database signs nobody in. They are not passwords:
 // a plain hash is enough because they cannot be guessed.

@@ -81,7 +81,8 @@ func (k Key) GoString() string { return k.String() }
 type Keyring struct {
 	primary string
 	ciphers map[string]cipher.AEAD
-	tokens  []byte // key of TokenFor
+	tokens  []byte            // key of TokenFor
+	streams map[string][]byte // keys from which SealStream derives
 }
 
 // NewKeyring makes a keyring of one or more keys, the first of which seals.
@@ -91,7 +92,10 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%w: it has no key", ErrInvalidKeyring)
 	}
-	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret)}
+	ring := &Keyring{
+		primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret),
+		streams: make(map[string][]byte, len(keys)),
+	}
 	for _, key := range keys {
 		if err := validateID(key.ID); err != nil {
 			return nil, err
@@ -106,6 +110,7 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidKeyring, key.ID, err)
 		}
+		ring.streams[key.ID] = bytes.Clone(key.Secret)
 		if ring.ciphers[key.ID], err = cipher.NewGCM(block); err != nil {
 			return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidKeyring, key.ID, err)
 		}

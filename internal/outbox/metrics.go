@@ -32,8 +32,13 @@ type collector struct {
 func Overdue(ctx context.Context, db *postgres.DB, age time.Duration) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
+	return OverdueAt(ctx, db, age, nil)
+}
+
+// OverdueAt is Overdue as it was at a time, such as that of a backup; nil is now.
+func OverdueAt(ctx context.Context, db *postgres.DB, age time.Duration, at *time.Time) (n int64, err error) {
 	err = db.Pool().QueryRow(ctx,
-		"SELECT count(*) FROM (SELECT FROM outbox WHERE create_time < now() - $1::interval LIMIT 1000) AS waiting", age).Scan(&n)
+		"SELECT count(*) FROM (SELECT FROM outbox WHERE create_time < coalesce($2, now()) - $1::interval LIMIT 1000) AS waiting", age, at).Scan(&n)
 	return n, postgres.Fault(err)
 }
 

@@ -13,6 +13,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Schema is the schema of the simulator.
+const Schema = "stripesim"
+
 // migrationLock serialises processes that start at the same moment.
 const migrationLock = 0x5712_1e51
 

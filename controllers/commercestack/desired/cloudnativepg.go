@@ -56,6 +56,9 @@ func CloudNativePG(in Input) *unstructured.Unstructured {
 	if image := in.Stack.Spec.Postgres.Image; image != "" {
 		spec["imageName"] = image
 	}
+	if backup := managedBackup(in); backup != nil {
+		spec["backup"] = backup
+	}
 	if secrets := in.Stack.Spec.ImagePullSecrets; len(secrets) > 0 {
 		var names []any
 		for _, secret := range secrets {

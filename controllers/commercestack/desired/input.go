@@ -51,6 +51,10 @@ type Secrets struct {
 	CreateAdmin string
 	// Demo is read by the Job that loads the demo catalog: DemoSecretKeys.
 	Demo string
+	// Backup is read by the Jobs that back up and by those that exercise restores: BackupSecretKeys.
+	Backup string
+	// Restore is read by the Job that restores: BackupSecretKeys.
+	Restore string
 	// Simulator is read by the Stripe simulator: SimulatorSecretKeys.
 	Simulator string
 	// Postgres is read by the StatefulSet of PostgreSQL: KeyPassword. The server

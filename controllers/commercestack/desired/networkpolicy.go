@@ -30,6 +30,7 @@ func NetworkPolicies(in Input) []*networkingv1ac.NetworkPolicyApplyConfiguration
 	if in.Stack.Spec.DemoCatalog {
 		policies = append(policies, jobPolicy(in, JobDemo, edgeTo(peer(in, partGateway), PortRPC)))
 	}
+	policies = append(policies, backupPolicies(in)...)
 	var present []*networkingv1ac.NetworkPolicyApplyConfiguration
 	for _, policy := range policies {
 		if policy != nil {
@@ -137,6 +138,7 @@ func postgresPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 		clients = append(clients, peer(in, string(name)))
 	}
 	clients = append(clients, jobPeer(in, JobMigrate), jobPeer(in, JobCreateAdmin))
+	clients = append(clients, backupPeers(in)...)
 	if Simulated(in) {
 		clients = append(clients, peer(in, NameSimulator))
 	}

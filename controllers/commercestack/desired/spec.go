@@ -204,19 +204,23 @@ func portOf(address string, otherwise int32) int32 {
 
 // objectsURL is where uploads go.
 func objectsURL(in Input) string {
-	storage := in.Stack.Spec.ObjectStorage
-	if storage.Mode != v1alpha1.ObjectStorageS3 || storage.S3 == nil {
+	return storeURL(uploadStore(&in.Stack.Spec))
+}
+
+// storeURL is the address of a bucket, or of the volume for nil.
+func storeURL(store *v1alpha1.S3Spec) string {
+	if store == nil {
 		return "file://" + objectsFolder
 	}
 	query := url.Values{}
-	if storage.S3.Region != "" {
-		query.Set("region", storage.S3.Region)
+	if store.Region != "" {
+		query.Set("region", store.Region)
 	}
-	if storage.S3.Endpoint != "" {
-		query.Set("endpoint", endpointURL(storage.S3.Endpoint))
+	if store.Endpoint != "" {
+		query.Set("endpoint", endpointURL(store.Endpoint))
 		query.Set("use_path_style", "true")
 	}
-	address := url.URL{Scheme: "s3", Host: storage.S3.Bucket, RawQuery: query.Encode()}
+	address := url.URL{Scheme: "s3", Host: store.Bucket, RawQuery: query.Encode()}
 	return address.String()
 }
 

@@ -28,6 +28,7 @@ func Validate(in Input) field.ErrorList {
 	}
 	all = append(all, validatePostgres(in)...)
 	all = append(all, validateOutside(in)...)
+	all = append(all, validateBackup(in)...)
 	for i := range in.Stack.Spec.Services {
 		all = append(all, validateService(in, in.Stack.Spec.Services[i], field.NewPath("spec", "services").Index(i))...)
 	}
@@ -39,7 +40,15 @@ func Validate(in Input) field.ErrorList {
 			}
 			all = append(all, invalid)
 		}
-		if _, fits := pool(in, name); HasData(name) && !fits {
+	}
+	return append(all, ValidateScale(in)...)
+}
+
+// ValidateScale finds components whose pods need more connections than there are.
+func ValidateScale(in Input) field.ErrorList {
+	var all field.ErrorList
+	for _, name := range DataComponents() {
+		if _, fits := pool(in, name); !fits {
 			all = append(all, field.Invalid(field.NewPath("spec", "postgres", "parameters").Key("max_connections"), maxConnections(in),
 				fmt.Sprintf("the pods of %s need more connections than its share: raise it, or lower maxReplicas", name)))
 		}

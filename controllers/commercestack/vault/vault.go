@@ -40,6 +40,9 @@ type Wanted struct {
 	Components []string
 	// AdminEmail of the first administrator. It is kept once it was written.
 	AdminEmail string
+	// EncryptionKeys are a key file to begin with, of a stack whose backup is
+	// restored; none makes fresh ones.
+	EncryptionKeys []byte
 	// Simulated makes keys of a simulated Stripe.
 	Simulated bool
 }
@@ -70,7 +73,12 @@ func Complete(old map[string][]byte, wanted Wanted) (data map[string][]byte, cha
 	add(postgresPassword, password)
 	add(redisPassword, password)
 	add(identityKeys, keyFile)
-	add(encryptionKeys, keyFile)
+	add(encryptionKeys, func() []byte {
+		if len(wanted.EncryptionKeys) > 0 {
+			return bytes.Clone(wanted.EncryptionKeys)
+		}
+		return keyFile()
+	})
 	add(adminEmail, func() []byte { return []byte(wanted.AdminEmail) })
 	add(adminPassword, password)
 	if wanted.Simulated {

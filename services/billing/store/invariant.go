@@ -16,10 +16,10 @@ const reconcileWithin = 10 * time.Minute
 const (
 	unreconciledSQL = `SELECT
 		(SELECT count(*) FROM payment p
-			WHERE p.create_time > now() - interval '7 days' AND p.status = 'SUCCEEDED' AND p.update_time < now() - $1::interval
+			WHERE p.create_time > coalesce($2, now()) - interval '7 days' AND p.status = 'SUCCEEDED' AND p.update_time < coalesce($2, now()) - $1::interval
 				AND NOT EXISTS (SELECT FROM invoice i WHERE i.order_id = p.order_id AND i.kind = 'INVOICE')
 				AND NOT EXISTS (SELECT FROM refund r WHERE r.payment_id = p.id AND r.status <> 'FAILED'))
-		+ (SELECT count(*) FROM payment WHERE next_poll_time < now() - $1::interval)`
+		+ (SELECT count(*) FROM payment WHERE next_poll_time < coalesce($2, now()) - $1::interval)`
 	unreconciledTimeout = 5 * time.Second
 )
 
@@ -28,6 +28,11 @@ const (
 func Unreconciled(ctx context.Context, db *postgres.DB) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, unreconciledTimeout)
 	defer cancel()
-	err = db.Pool().QueryRow(ctx, unreconciledSQL, reconcileWithin).Scan(&n)
+	return UnreconciledAt(ctx, db, nil)
+}
+
+// UnreconciledAt is Unreconciled as it was at a time, such as that of a backup; nil is now.
+func UnreconciledAt(ctx context.Context, db *postgres.DB, at *time.Time) (n int64, err error) {
+	err = db.Pool().QueryRow(ctx, unreconciledSQL, reconcileWithin, at).Scan(&n)
 	return n, postgres.Fault(err)
 }

@@ -48,14 +48,34 @@ func (a *StockAudit) Violations(ctx context.Context) (int64, error) {
 	defer a.mutex.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
+	if _, err := a.look(ctx); err != nil {
+		return 0, err
+	}
+	return max(a.last, a.found), nil
+}
+
+// look goes on with the pass, and says whether it came to its end.
+func (a *StockAudit) look(ctx context.Context) (over bool, err error) {
 	var seen int
 	var wrong int64
 	if err := a.db.Pool().QueryRow(ctx, auditSQL, a.after, a.batch).Scan(&seen, &wrong, &a.after); err != nil {
-		return 0, postgres.Fault(err)
+		return false, postgres.Fault(err)
 	}
 	a.found += wrong
-	if seen < a.batch { // the pass is over
+	if seen < a.batch {
 		a.last, a.found, a.after = a.found, 0, uuid.Nil
+		return true, nil
 	}
-	return max(a.last, a.found), nil
+	return false, nil
+}
+
+// Whole looks at all products and returns how many contradict their ledger.
+func (a *StockAudit) Whole(ctx context.Context) (int64, error) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	for {
+		if over, err := a.look(ctx); err != nil || over {
+			return a.last, err
+		}
+	}
 }
