@@ -23,6 +23,7 @@ import (
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
 // Name of the operator, in events and in the name of its lease.
@@ -44,6 +45,8 @@ type Config struct {
 	ClusterDomain string
 	// Concurrency is how many stacks are visited at a time.
 	Concurrency int
+	// Rotation replaces waits and limits of rotations, where it is not zero.
+	Rotation rotation.Policy
 	// Logger takes everything the operator has to say.
 	Logger *slog.Logger
 }

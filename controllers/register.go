@@ -16,6 +16,7 @@ func Register(mgr ctrl.Manager, config Config, references cache.Cache) error {
 	stacks, err := commercestack.New(commercestack.Config{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper(),
 		Recorder: mgr.GetEventRecorder(Name), Clock: clock.RealClock{}, Images: config.Images, ClusterDomain: config.ClusterDomain,
+		Rotation: config.Rotation,
 	})
 	if err != nil {
 		return fmt.Errorf("controller of CommerceStack: %w", err)

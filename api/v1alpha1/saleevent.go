@@ -72,9 +72,9 @@ type SaleEventSpec struct {
 	Services []SaleService `json:"services,omitempty"`
 	// RateLimits of the gateway while the sale lasts, as in spec.gateway.rateLimits
 	// of the stack, of which the tighter is used.
-	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:MaxProperties=8
 	// +optional
-	RateLimits map[string]SaleRateLimit `json:"rateLimits,omitempty"`
+	RateLimits map[string]RateLimit `json:"rateLimits,omitempty"`
 	// ReservationTTL is how long an unpaid order holds its goods while the sale
 	// lasts, if that is shorter than otherwise.
 	// +optional
@@ -89,11 +89,6 @@ type StackRef struct {
 	// +kubebuilder:validation:MaxLength=30
 	Name string `json:"name"`
 }
-
-// SaleRateLimit is calls/period:burst, such as 200/1s:400.
-//
-// +kubebuilder:validation:MaxLength=32
-type SaleRateLimit string
 
 // SaleService says how many pods of a component a sale needs.
 //

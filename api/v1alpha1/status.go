@@ -250,6 +250,9 @@ type SecretStatus struct {
 	// ExpiresAt is when it must be replaced.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// NextRotationAt is when its next rotation begins, if nobody asks for one before.
+	// +optional
+	NextRotationAt *metav1.Time `json:"nextRotationAt,omitempty"`
 	// LastError of a rotation.
 	// +optional
 	LastError string `json:"lastError,omitempty"`

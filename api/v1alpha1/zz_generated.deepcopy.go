@@ -1096,7 +1096,7 @@ func (in *SaleEventSpec) DeepCopyInto(out *SaleEventSpec) {
 	}
 	if in.RateLimits != nil {
 		in, out := &in.RateLimits, &out.RateLimits
-		*out = make(map[string]SaleRateLimit, len(*in))
+		*out = make(map[string]RateLimit, len(*in))
 		for key, val := range *in {
 			(*out)[key] = val
 		}
@@ -1184,6 +1184,10 @@ func (in *SecretStatus) DeepCopyInto(out *SecretStatus) {
 	}
 	if in.ExpiresAt != nil {
 		in, out := &in.ExpiresAt, &out.ExpiresAt
+		*out = (*in).DeepCopy()
+	}
+	if in.NextRotationAt != nil {
+		in, out := &in.NextRotationAt, &out.NextRotationAt
 		*out = (*in).DeepCopy()
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/commercestack/commercestack/controllers"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
 type flags struct {
@@ -27,7 +29,16 @@ type flags struct {
 	LeaseNS       string   `env:"OPERATOR_LEASE_NAMESPACE" help:"Namespace of the lease; empty is the pod's own." name:"lease-namespace"`
 	ClusterDomain string   `default:"cluster.local" env:"OPERATOR_CLUSTER_DOMAIN" help:"Domain of Services."`
 	Concurrency   int      `default:"4" env:"OPERATOR_CONCURRENCY" help:"How many stacks are visited at a time."`
-	LogLevel      string   `default:"info" enum:"debug,info,warn,error" env:"OPERATOR_LOG_LEVEL" help:"Lowest level that is logged."`
+
+	// Waits of rotations, shortened for tests on a cluster: what is signed or sealed
+	// must be able to live as long as the platform lets it.
+	RotationSettle         time.Duration `env:"OPERATOR_ROTATION_SETTLE" help:"How long a file that is replaced in place takes to reach its server." hidden:""`
+	RotationIdentityLife   time.Duration `env:"OPERATOR_ROTATION_IDENTITY_LIFE" help:"How long what an identity key signed is accepted." hidden:""`
+	RotationWebhookOverlap time.Duration `env:"OPERATOR_ROTATION_WEBHOOK_OVERLAP" help:"How long Stripe signs with both secrets." hidden:""`
+	RotationSigningLead    time.Duration `env:"OPERATOR_ROTATION_SIGNING_LEAD" help:"How long a token key is published before it signs." hidden:""`
+	RotationSigningLife    time.Duration `env:"OPERATOR_ROTATION_SIGNING_LIFE" help:"How long a token is accepted." hidden:""`
+
+	LogLevel string `default:"info" enum:"debug,info,warn,error" env:"OPERATOR_LOG_LEVEL" help:"Lowest level that is logged."`
 }
 
 func main() {
@@ -54,6 +65,10 @@ func run(ctx context.Context) error {
 		Images:     desired.Images{Platform: f.PlatformImage, Postgres: f.PostgresImage, Redis: f.RedisImage},
 		Namespaces: f.Namespaces, MetricsListen: f.MetricsListen, ProbeListen: f.ProbeListen, LeaderElect: f.LeaderElect, LeaseNamespace: f.LeaseNS,
 		ClusterDomain: f.ClusterDomain, Concurrency: f.Concurrency,
+		Rotation: rotation.Policy{
+			Settle: f.RotationSettle, IdentityLife: f.RotationIdentityLife, WebhookOverlap: f.RotationWebhookOverlap,
+			SigningLead: f.RotationSigningLead, SigningLife: f.RotationSigningLife,
+		},
 		Logger: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }

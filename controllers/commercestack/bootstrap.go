@@ -44,9 +44,12 @@ func (v *visit) keepJobs(jobs ...*batchv1ac.JobApplyConfiguration) Result {
 	return Result{}
 }
 
+// doneAnnotation at the vault says that a Job that runs once did.
+func doneAnnotation(task string) string { return v1alpha1.Group + "/done-" + task }
+
 // onceInALife runs a Job until it succeeded, and never again.
 func (v *visit) onceInALife(ctx context.Context, task string, job *batchv1ac.JobApplyConfiguration) (done bool, result Result) {
-	annotation := v1alpha1.Group + "/done-" + task
+	annotation := doneAnnotation(task)
 	vault, err := v.secret(ctx, desired.VaultName(v.stack.Name))
 	if err != nil || vault.Annotations[annotation] != "" {
 		return err == nil, failed(err)

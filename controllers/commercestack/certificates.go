@@ -20,6 +20,17 @@ const (
 	secretPublishing = "Publishing"
 )
 
+// The names of certificates in status.secrets: authoritySecret, and the part with
+// leafSuffix.
+const (
+	authoritySecret = "ca"
+	leafSuffix      = "-tls"
+)
+
+// annotationAnswered on a Secret of a certificate is the last request to replace
+// it that was carried out.
+const annotationAnswered = v1alpha1.AnnotationRotate
+
 // certificates keeps the stack's authority and every certificate it signs.
 func (v *visit) certificates(ctx context.Context) Result {
 	authority, result := v.authority(ctx)
@@ -34,10 +45,10 @@ func (v *visit) certificates(ctx context.Context) Result {
 	}
 	v.forgetSecrets(parts)
 	if err := outcome.Err(); err != nil {
+		v.certificatesFailed = true
 		v.set(v1alpha1.ConditionSecretsCurrent, metav1.ConditionFalse, reasonFailed, err.Error())
 		return failed(err)
 	}
-	v.set(v1alpha1.ConditionSecretsCurrent, metav1.ConditionTrue, "Current", "Every secret and certificate is within its time.")
 	return after(outcome.requeue)
 }
 
@@ -71,7 +82,12 @@ func (v *visit) authority(ctx context.Context) (*pki.Authority, Result) {
 	if err != nil {
 		return nil, stalled("AuthorityBroken", "Secret %s cannot be read (%v): restore it, or delete it to have a new one made", name, err)
 	}
-	step, err := authority.Advance(v.now, v.stack.Name+"."+v.stack.Namespace)
+	owner := v.stack.Name + "." + v.stack.Namespace
+	advance := authority.Advance
+	if v.answers(secret, authoritySecret) {
+		advance = authority.Introduce
+	}
+	step, err := advance(v.now, owner)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -84,8 +100,8 @@ func (v *visit) authority(ctx context.Context) (*pki.Authority, Result) {
 	if authority.Publishing() {
 		state = secretPublishing
 	}
-	v.noteSecret("ca", state, authority.ID(), authority.NotBefore(), authority.NotAfter())
 	next := authority.NextStep()
+	v.noteCertificate(authoritySecret, state, authority.ID(), authority.NotBefore(), authority.NotAfter(), next)
 	if step != pki.StepNone && !next.After(v.now) {
 		next = v.now.Add(time.Second)
 	}
@@ -100,9 +116,16 @@ func (v *visit) certificate(ctx context.Context, authority *pki.Authority, part 
 	}
 	names := v.certificateNames(part)
 	want := pki.Request{Name: names[0], DNSNames: names, RenewBefore: v.stack.Spec.Secrets.RenewBefore.Duration}
-	data, leaf, reason, err := authority.Ensure(secret.Data, want, v.now)
+	old, asked := secret.Data, v.answers(secret, part+leafSuffix)
+	if asked {
+		old = nil // as if there were none
+	}
+	data, leaf, reason, err := authority.Ensure(old, want, v.now)
 	if err != nil {
 		return failed(err)
+	}
+	if asked {
+		reason = "somebody asked for it"
 	}
 	stored, err := v.storeSecret(ctx, secret, corev1.SecretTypeTLS, data, part)
 	if err != nil {
@@ -114,8 +137,20 @@ func (v *visit) certificate(ctx context.Context, authority *pki.Authority, part 
 	if part == desired.NameRedis {
 		v.in.RedisCertificate = leaf.ID
 	}
-	v.noteSecret(part+"-tls", secretCurrent, leaf.ID, leaf.NotBefore, leaf.NotAfter)
+	v.noteCertificate(part+leafSuffix, secretCurrent, leaf.ID, leaf.NotBefore, leaf.NotAfter, leaf.RenewAt)
 	return v.wakeAt(leaf.RenewAt)
+}
+
+// answers says whether a request asks for a certificate that exists, and notes at
+// its Secret that it is carried out: both are written at once, so it is done once.
+func (v *visit) answers(secret *corev1.Secret, name string) bool {
+	request := v.request()
+	if v.pass.Dry() || request.Secret != name || secret.ResourceVersion == "" || secret.Annotations[annotationAnswered] == request.ID {
+		return false
+	}
+	secret.Annotations = merge(secret.Annotations, map[string]string{annotationAnswered: request.ID})
+	v.answering = secret.Name
+	return true
 }
 
 // certificateNames adds the names under a cluster domain that is not the usual one.
@@ -129,15 +164,18 @@ func (v *visit) certificateNames(part string) []string {
 	return names
 }
 
-// noteSecret puts a secret into the status.
-func (v *visit) noteSecret(name, state, id string, from, until time.Time) {
-	rotated, expires := metav1.NewTime(from), metav1.NewTime(until)
-	entry := v1alpha1.SecretStatus{Name: name, State: state, ActiveID: id, RotatedAt: &rotated}
-	if !until.IsZero() {
-		entry.ExpiresAt = &expires
-	}
+// noteCertificate puts a certificate into the status.
+func (v *visit) noteCertificate(name, state, id string, from, until, next time.Time) {
+	rotated, expires, due := metav1.NewTime(from), metav1.NewTime(until), metav1.NewTime(next.Truncate(timeUnit))
+	v.noteEntry(v1alpha1.SecretStatus{
+		Name: name, State: state, ActiveID: id, RotatedAt: &rotated, ExpiresAt: &expires, NextRotationAt: &due,
+	})
+}
+
+// noteEntry puts a secret or certificate into the status.
+func (v *visit) noteEntry(entry v1alpha1.SecretStatus) {
 	for i := range v.status.Secrets {
-		if v.status.Secrets[i].Name == name {
+		if v.status.Secrets[i].Name == entry.Name {
 			v.status.Secrets[i] = entry
 			return
 		}
@@ -148,7 +186,7 @@ func (v *visit) noteSecret(name, state, id string, from, until time.Time) {
 // forgetSecrets drops certificates of parts that the stack no longer has.
 func (v *visit) forgetSecrets(parts []string) {
 	v.status.Secrets = slices.DeleteFunc(v.status.Secrets, func(s v1alpha1.SecretStatus) bool {
-		part, isLeaf := strings.CutSuffix(s.Name, "-tls")
+		part, isLeaf := strings.CutSuffix(s.Name, leafSuffix)
 		return isLeaf && !slices.Contains(parts, part)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
 const (
@@ -43,6 +44,8 @@ type Config struct {
 	Images desired.Images
 	// ClusterDomain of Services, such as cluster.local.
 	ClusterDomain string
+	// Rotation replaces waits and limits of rotations, where it is not zero.
+	Rotation rotation.Policy
 }
 
 // Validate finds what is missing.
@@ -88,6 +91,8 @@ func New(config Config) (*Reconciler, error) {
 			{"pause", (*visit).pause},
 			{"preflight", (*visit).preflight},
 			{"certificates", (*visit).certificates},
+			{"vault", (*visit).openVault},
+			{"rotation", (*visit).rotate},
 			{"secrets", (*visit).secrets},
 			{"data", (*visit).data},
 			{"restore", (*visit).restore},

@@ -28,10 +28,19 @@ var (
 		Name: "commercestack_secret_expiry_timestamp_seconds",
 		Help: "When a secret or certificate must have been replaced.",
 	}, []string{"namespace", "stack", "secret"})
+	rotations = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "commercestack_rotations_total",
+		Help: "Rotations of secrets that ended, by kind and result: finished or given up.",
+	}, []string{"kind", "result"})
+	rotationSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "commercestack_rotation_seconds",
+		Help:    "Time from the beginning of a rotation until the old version is gone, by kind.",
+		Buckets: []float64{30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400, 172800},
+	}, []string{"kind"})
 )
 
 func init() { //nolint:gochecknoinits // the registry of controller-runtime is a global that is filled this way
-	metrics.Registry.MustRegister(phaseSeconds, conditionGauge, secretAge, secretExpiry)
+	metrics.Registry.MustRegister(phaseSeconds, conditionGauge, secretAge, secretExpiry, rotations, rotationSeconds)
 }
 
 // measure shows the status as metrics.

@@ -15,8 +15,7 @@ import (
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
-// migrate brings the database to the version of the spec, once for each image and
-// set of logins, and never while another migration runs.
+// migrate brings the database to the version of the spec, once for each image, and never while another migration runs.
 func (v *visit) migrate(ctx context.Context) Result {
 	v.decide()
 	if err := v.pass.Apply(ctx, desired.JobServiceAccount(v.in)); err != nil {
@@ -28,7 +27,7 @@ func (v *visit) migrate(ctx context.Context) Result {
 			"migrations.mode is Skip: somebody else brings the database to the version.")
 		return Result{}
 	}
-	if v.awaiting {
+	if v.awaiting || v.rotationHolds() {
 		return Result{} // the schema stays that of the version that runs
 	}
 	if v.restoreDue() {
@@ -47,7 +46,8 @@ func (v *visit) migrate(ctx context.Context) Result {
 	switch {
 	case found != nil:
 		return v.judgeMigration(ctx, id, found)
-	case last != nil && last.ID == id && last.State == v1alpha1.MigrationSucceeded:
+	case last != nil && (last.ID == id || last.ID == desired.EarlierMigrationID(v.in)) && last.State == v1alpha1.MigrationSucceeded:
+		v.status.Migration.ID = id
 		v.set(v1alpha1.ConditionMigrationsApplied, metav1.ConditionTrue, "Applied", "The schemas are those of version "+v.stack.Spec.Version+".")
 		return Result{}
 	}

@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -62,7 +63,8 @@ func (v *visit) spareJob(object client.Object) bool {
 }
 
 // pruneContent deletes Secrets and ConfigMaps that are named by their content and
-// that no pod and no ReplicaSet, to which somebody may go back, refers to.
+// that no pod, and no ReplicaSet that has or is to have pods, refers to. One
+// without pods is nothing to go back to: what it refers to may have been retired.
 func (v *visit) pruneContent(ctx context.Context) error {
 	var used map[string]bool
 	for _, kind := range []schema.GroupVersionKind{kindSecret, kindConfigMap} {
@@ -95,6 +97,9 @@ func (v *visit) usedContent(ctx context.Context) (map[string]bool, error) {
 		return nil, fmt.Errorf("list ReplicaSets: %w", err)
 	}
 	for i := range sets.Items {
+		if set := &sets.Items[i]; ptr.Deref(set.Spec.Replicas, 1) == 0 && set.Status.Replicas == 0 {
+			continue
+		}
 		mounts(used, &sets.Items[i].Spec.Template.Spec)
 	}
 	pods := &corev1.PodList{}
@@ -102,6 +107,9 @@ func (v *visit) usedContent(ctx context.Context) (map[string]bool, error) {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
 	for i := range pods.Items {
+		if over(&pods.Items[i]) {
+			continue
+		}
 		mounts(used, &pods.Items[i].Spec)
 	}
 	jobs := &batchv1.JobList{}

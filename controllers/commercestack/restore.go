@@ -43,7 +43,7 @@ func (v *visit) restore(ctx context.Context) Result {
 	if !v.restoreDue() {
 		return Result{}
 	}
-	if lacking := lackingKey(v.vault.EncryptionKeys(), v.restoreKeys()); lacking != "" {
+	if lacking := lackingKey(v.encryptionKeys(), v.restoreKeys()); lacking != "" {
 		return stalled("KeyMismatch", "spec.restore.keySecretRef: Secret %s is the vault of an earlier stack and has no key %s: "+
 			"what is sealed in the backup could not be read. Choose another name for the stack", desired.VaultName(v.stack.Name), lacking)
 	}

@@ -2,6 +2,7 @@ package commercestack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,15 +21,14 @@ import (
 // vaultPart labels the vault.
 const vaultPart = "vault"
 
-// secrets keeps the vault and makes of it, and of the Secrets that the spec
-// names, one immutable Secret for each reader with only what it reads. A value
-// that changes makes a new name, so that Kubernetes' own rolling update brings it
-// to the pods.
+// secrets makes of the vault, and of the Secrets that the spec names, one
+// immutable Secret for each reader with only what it reads. A value that changes
+// makes a new name, so that Kubernetes' own rolling update brings it to the pods.
 func (v *visit) secrets(ctx context.Context) Result {
-	if result := v.openVault(ctx); result.Err != nil || result.Stop {
-		return result
+	if key := v.content(vault.NameSigning).Use; key != firstSigningKey {
+		v.in.SigningKeyRequest = string(key)
 	}
-	v.in.AdminEmail = v.vault.AdminEmail()
+	v.in.MigrationTarget = v.migrationTarget()
 	var outcome Outcome
 	publish := func(part string, keys []string) string {
 		name, err := v.publish(ctx, part, keys, corev1.SecretTypeOpaque)
@@ -61,7 +61,12 @@ func (v *visit) secrets(ctx context.Context) Result {
 		v.in.Secrets.Postgres = name
 	case v1alpha1.DataExternal:
 	}
-	if v.stack.Spec.Redis.Mode != v1alpha1.DataExternal {
+	switch {
+	case desired.RedisUsers(v.in):
+		name, err := v.redisUsers(ctx)
+		outcome.Add(desired.NameRedis, failed(err))
+		v.in.Secrets.Redis = name
+	case v.stack.Spec.Redis.Mode != v1alpha1.DataExternal:
 		v.in.Secrets.Redis = publish(desired.NameRedis, []string{desired.KeyRedisConfig})
 	}
 	outcome.Add("admin login", failed(v.adminLogin(ctx)))
@@ -73,58 +78,111 @@ func (v *visit) secrets(ctx context.Context) Result {
 
 // openVault reads the vault, makes it on the first visit, and adds what a newer
 // operator wants. It has no owner: it must be there as long as the volumes are.
+// It is read past the cache: a copy of a moment ago would publish what a rotation
+// has left behind.
 func (v *visit) openVault(ctx context.Context) Result {
 	name := desired.VaultName(v.stack.Name)
-	secret, err := v.secret(ctx, name)
+	v.pass.Name(kindSecret, v.stack.Namespace, name)
+	v.vaultSecret = &corev1.Secret{}
+	if err := v.Live.Get(ctx, v.key(name), v.vaultSecret); missing(err) {
+		v.vaultSecret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.stack.Namespace, Name: name}}
+	} else if err != nil {
+		return Result{Err: fmt.Errorf("read Secret %s: %w", name, err), Stop: true}
+	}
+	created := v.vaultSecret.ResourceVersion == ""
+	data, changed, err := vault.Complete(v.vaultSecret.Data, v.wanted())
+	if errors.Is(err, vault.ErrBroken) {
+		return stalledStop("VaultBroken", "Secret %s: %v. Restore it from a backup: new values would lose what was sealed with the old ones", name, err)
+	}
 	if err != nil {
 		return Result{Err: err, Stop: true}
 	}
-	data, changed := vault.Complete(secret.Data, v.wanted())
+	opened := vault.Open(data)
 	if changed {
-		updated := secret.DeepCopy()
-		updated.Data, updated.Type = data, corev1.SecretTypeOpaque
-		updated.Labels = merge(secret.Labels, desired.Labels(v.in, vaultPart))
-		if _, err := v.writeSecret(ctx, updated, secret.ResourceVersion == ""); err != nil {
+		if err := v.storeVault(ctx, opened); err != nil {
 			return Result{Err: err, Stop: true}
 		}
-		if v.pass.Dry() && secret.ResourceVersion == "" {
+		if v.pass.Dry() && created {
 			return Result{Stop: true} // what is made from the vault has no name yet
 		}
 	}
-	v.vault = vault.Open(data)
+	v.vault = opened
+	if v.states, err = opened.States(); err != nil {
+		return Result{Err: err, Stop: true}
+	}
+	v.in.AdminEmail = opened.AdminEmail()
 	return Result{}
 }
 
+// storeVault writes the vault. It fails when somebody else has written it since
+// it was read.
+func (v *visit) storeVault(ctx context.Context, content vault.Vault) error {
+	updated := v.vaultSecret.DeepCopy()
+	updated.Data = content.Data()
+	updated.Labels = merge(updated.Labels, desired.Labels(v.in, vaultPart))
+	created := updated.ResourceVersion == ""
+	if created {
+		updated.Type = corev1.SecretTypeOpaque
+	}
+	if _, err := v.writeSecret(ctx, updated, created); err != nil {
+		return err
+	}
+	if !v.pass.Dry() {
+		v.vault, v.vaultSecret = content, updated
+	}
+	return nil
+}
+
 func (v *visit) wanted() vault.Wanted {
-	wanted := vault.Wanted{AdminEmail: "admin@shop.example", Simulated: desired.Simulated(v.in)}
+	wanted := vault.Wanted{
+		Secrets: v.rotating(), Now: v.now, Since: v.now, AdminEmail: "admin@shop.example", Simulated: desired.Simulated(v.in),
+	}
+	if made := v.vaultSecret.CreationTimestamp; !made.IsZero() {
+		wanted.Since = made.Time
+	}
 	if host := v.stack.Spec.Gateway.Host; host != "" {
 		wanted.AdminEmail = "admin@" + host
-	}
-	wanted.EncryptionKeys = v.restoreKeys()
-	for _, component := range desired.DataComponents() {
-		wanted.Components = append(wanted.Components, string(component))
 	}
 	return wanted
 }
 
 // publish makes sure of an immutable Secret with the keys and returns its name.
 func (v *visit) publish(ctx context.Context, part string, keys []string, kind corev1.SecretType) (string, error) {
+	data, err := v.secretData(part, keys)
+	if err != nil {
+		return "", err
+	}
+	return v.publishData(ctx, part, data, kind)
+}
+
+// secretData is what stands under the keys of the Secret of a part.
+func (v *visit) secretData(part string, keys []string) (map[string][]byte, error) {
 	data := map[string][]byte{}
 	for _, key := range keys {
 		value, err := v.value(key, part)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		data[key] = value
 		if ca := v.postgresCA(); len(ca) > 0 && (strings.HasPrefix(key, desired.KeyDatabaseURL) || key == desired.KeyDatabaseAdminURL) {
 			data[desired.KeyPostgresCA] = ca
 		}
 	}
+	return data, nil
+}
+
+// contentName is the name of the Secret of a part with that content.
+func (v *visit) contentName(part string, data map[string][]byte) string {
 	content := make([]string, 0, 2*len(data))
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		content = append(content, key, string(data[key]))
 	}
-	name := desired.ObjectName(v.stack.Name, part) + "-" + desired.Hash(content...)
+	return desired.ObjectName(v.stack.Name, part) + "-" + desired.Hash(content...)
+}
+
+// publishData makes sure of an immutable Secret with that content and returns its name.
+func (v *visit) publishData(ctx context.Context, part string, data map[string][]byte, kind corev1.SecretType) (string, error) {
+	name := v.contentName(part, data)
 	labels := desired.Labels(v.in, part)
 	delete(labels, desired.LabelVersion)
 	secret := corev1ac.Secret(name, v.stack.Namespace).WithLabels(labels).WithType(kind).WithImmutable(true).WithData(data).WithOwnerReferences(v.owner())

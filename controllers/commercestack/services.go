@@ -30,7 +30,7 @@ func (v *visit) services(ctx context.Context) Result {
 	}
 	var outcome Outcome
 	installing := v.status.CurrentRevision == ""
-	hold := v.awaiting || !v.is(v1alpha1.ConditionMigrationsApplied)
+	hold := v.awaiting || v.rotationHolds() || !v.is(v1alpha1.ConditionMigrationsApplied)
 	outcome.Add("simulator", v.simulator(ctx, hold, live))
 	v.wave = 0
 	complete := !hold

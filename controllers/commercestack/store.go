@@ -55,7 +55,7 @@ func (v *visit) storeSecret(ctx context.Context, old *corev1.Secret, kind corev1
 		secret.Type = kind
 		return v.writeSecret(ctx, secret, true)
 	}
-	if pki.Equal(old.Data, data) && maps.Equal(old.Labels, secret.Labels) && ownedAlready(old, secret) {
+	if v.answering != old.Name && pki.Equal(old.Data, data) && maps.Equal(old.Labels, secret.Labels) && ownedAlready(old, secret) {
 		return false, nil
 	}
 	return v.writeSecret(ctx, secret, false)

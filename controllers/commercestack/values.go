@@ -8,6 +8,8 @@ import (
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/commercestack/vault"
+	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
 // value is what stands under a key of the Secret of a part.
@@ -22,13 +24,18 @@ func (v *visit) value(key, part string) ([]byte, error) {
 	case desired.KeyDatabaseAdminURL:
 		return v.databaseAdminURL()
 	case desired.KeyRedisURL:
-		return v.redisURL(), nil
+		return v.redisURL()
+	case desired.KeyRedisAdminURL:
+		return v.redisLogin("default", v.vault.RedisPassword()), nil
 	case desired.KeyRedisConfig:
 		return []byte("requirepass " + v.vault.RedisPassword() + "\n"), nil
 	case desired.KeyIdentityKeys:
-		return v.vault.IdentityKeys(), nil
+		return v.vault.Keys(v.state(vault.NameIdentity), v.content(vault.NameIdentity)), nil
 	case desired.KeyEncryptionKeys:
-		return v.vault.EncryptionKeys(), nil
+		if part == desired.JobBackup || part == desired.JobRestore {
+			return v.encryptionKeys(), nil
+		}
+		return v.vault.Keys(v.state(vault.NameEncryption), v.content(vault.NameEncryption)), nil
 	case desired.KeyAdminPassword:
 		return []byte(v.vault.AdminPassword()), nil
 	case desired.KeyPassword:
@@ -56,6 +63,11 @@ func (v *visit) value(key, part string) ([]byte, error) {
 	return nil, fmt.Errorf("nothing is known to write under the key %s", key)
 }
 
+// encryptionKeys open a backup of any age: those in use, and those that were archived.
+func (v *visit) encryptionKeys() []byte {
+	return v.vault.AllKeys(v.state(vault.NameEncryption), v.content(vault.NameEncryption))
+}
+
 // postgresUser is the superuser of a server that the stack runs.
 const postgresUser = "postgres"
 
@@ -78,17 +90,24 @@ func (v *visit) stripe(key string) []byte {
 	case key == desired.KeyStripeSecretKey:
 		return v.referenced(&v.stack.Spec.Integrations.Stripe.SecretRef, refSecretKey)
 	default:
-		return v.referenced(&v.stack.Spec.Integrations.Stripe.SecretRef, refWebhookSecret)
+		return v.vault.List(v.state(vault.NameWebhook), v.content(vault.NameWebhook))
 	}
 }
 
-// databaseURL is the active login of a component.
+// databaseURL is the login that a component uses.
 func (v *visit) databaseURL(component string) ([]byte, error) {
-	slot, password := v.vault.Login(component)
-	if password == "" {
+	secret := vault.LoginName(component)
+	version := v.content(secret).Use
+	password := v.vault.Value(v.state(secret), version)
+	if len(password) == 0 {
 		return nil, fmt.Errorf("the vault has no login of %s", component)
 	}
-	return v.postgresURL(url.UserPassword("commerce_"+component+"_"+string(slot), password))
+	return v.postgresURL(url.UserPassword(databaseRole(component, version), string(password)))
+}
+
+// databaseRole is the role of a version of a component's login.
+func databaseRole(component string, version rotation.ID) string {
+	return "commerce_" + component + "_" + version.Slot()
 }
 
 func (v *visit) databaseAdminURL() ([]byte, error) {
@@ -135,15 +154,42 @@ func (v *visit) postgresCA() []byte {
 	return nil
 }
 
-func (v *visit) redisURL() []byte {
+// redisURL is the login that components use: the server's only one in the first
+// revision of pod templates.
+func (v *visit) redisURL() ([]byte, error) {
 	if ref := externalRedis(&v.stack.Spec); ref != nil {
-		return v.referenced(ref, refURL)
+		return v.referenced(ref, refURL), nil
 	}
+	if !desired.RedisUsers(v.in) {
+		return v.redisLogin("default", v.vault.RedisPassword()), nil
+	}
+	version := v.content(vault.NameRedis).Use
+	password := v.vault.Value(v.state(vault.NameRedis), version)
+	if len(password) == 0 {
+		return nil, fmt.Errorf("the vault has no login to Redis")
+	}
+	return v.redisLogin(desired.RedisUser(version.Slot()), string(password)), nil
+}
+
+func (v *visit) redisLogin(user, password string) []byte {
 	address := url.URL{
-		Scheme: "rediss", User: url.UserPassword("default", v.vault.RedisPassword()),
+		Scheme: "rediss", User: url.UserPassword(user, password),
 		Host: net.JoinHostPort(desired.RedisHost(v.in), fmt.Sprint(desired.PortRedis)), Path: "/0",
 	}
 	return []byte(address.String())
+}
+
+// migrationTarget names an External database without its login.
+func (v *visit) migrationTarget() string {
+	external := externalPostgres(&v.stack.Spec)
+	if external == nil {
+		return ""
+	}
+	parsed, err := url.Parse(string(v.referenced(external, refURL)))
+	if err != nil {
+		return ""
+	}
+	return parsed.Host + parsed.Path
 }
 
 // awsCredentials is a file that AWS' libraries read.

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,6 +15,7 @@ import (
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 	"github.com/commercestack/commercestack/controllers/commercestack/vault"
+	"github.com/commercestack/commercestack/controllers/rotation"
 	"github.com/commercestack/commercestack/controllers/saleevent"
 )
 
@@ -33,7 +35,20 @@ type visit struct {
 	outcome Outcome
 	// references are the data of the Secrets that the spec names.
 	references map[string]map[string][]byte
-	vault      vault.Vault
+	// vault is open once the phase of that name ran; vaultSecret is what it was read from.
+	vault       vault.Vault
+	vaultSecret *corev1.Secret
+	// states of the secrets that rotate, as they are stored in the vault.
+	states []rotation.State
+	// supposed are contents that stand in for those of the states, to find out what
+	// Secrets with them would be called.
+	supposed map[string]rotation.Content
+	// rotationMoves says that a rotation is replacing pods: no rollout begins.
+	rotationMoves bool
+	// answering is the Secret of the certificate that a request is carried out for.
+	answering string
+	// certificatesFailed says that SecretsCurrent tells of certificates already.
+	certificatesFailed bool
 	// notes are events to send once the status is stored.
 	notes []note
 	// gone says that the stack needs no status any more.

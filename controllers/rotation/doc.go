@@ -4,10 +4,10 @@
 //
 // Each kind of secret has a program, a list of steps:
 //
-//	login, cache login:  generate → set login → publish new → retire login → erase
+//	login:               generate → set login → publish new → retire login → erase
+//	cache login:         generate → distribute → set login → publish new → retire login → erase
 //	identity keys:       generate → publish old+new → publish new+old → overlap → publish new → erase
 //	encryption keys:     generate → publish old+new → publish new+old → rewrite → publish new → archive
-//	authority:           generate → publish old+new → settle → publish new+old → settle → publish new → settle → erase
 //	webhook secret:      adopt → publish new+old → overlap → publish new → erase
 //	signing keys:        publish the request → lead → overlap
 //

@@ -119,7 +119,7 @@ type Policy struct {
 	ProgressDeadline time.Duration
 	// Attempts is how many Jobs may fail before a rotation that no consumer noticed is given up.
 	Attempts int
-	// Settle is how long files that are replaced in place take to reach every process.
+	// Settle is how long a file that is replaced in place takes to reach its server.
 	Settle time.Duration
 	// IdentityLife is how long what an identity key signed is accepted.
 	IdentityLife time.Duration

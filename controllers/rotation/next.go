@@ -13,7 +13,7 @@ func (s State) begin(o Observation, now time.Time) State {
 		s.Serial++
 		s.Next = s.id(s.Serial)
 	}
-	s.NextSince = time.Time{}
+	s.NextSince, s.StartedAt = time.Time{}, now
 	return s.enter(program(s.Kind)[0].stage, now)
 }
 
@@ -72,12 +72,18 @@ func (p Policy) done(s State, step step, o Observation, now time.Time) bool {
 	}
 	switch {
 	case step.wait != nil:
-		return !now.Before(s.StageSince.Add(step.wait(p)))
+		return s.superseded(o) || !now.Before(s.StageSince.Add(step.wait(p)))
 	case step.vault == EffectErase || step.vault == EffectArchive:
 		return !slices.Contains(o.Vault, s.Active)
 	default:
 		return slices.Contains(o.Vault, s.Next)
 	}
+}
+
+// superseded reports whether others made yet another version, such as the right
+// one after a wrong one: nobody waits a day for that.
+func (s State) superseded(o Observation) bool {
+	return s.Kind == KindWebhook && o.Offered != "" && o.Offered != s.Next
 }
 
 // afterPublish waits for consumers; a first publish that does not get through is taken back.
@@ -138,7 +144,7 @@ func (s State) advance(o Observation, now time.Time) State {
 	switch {
 	case !found:
 		s.Active, s.ActiveSince, s.Next = s.Next, s.NextSince, ""
-		s.LastError, s.Failures, s.NextSince = "", 0, time.Time{}
+		s.LastError, s.Failures, s.NextSince, s.StartedAt = "", 0, time.Time{}, time.Time{}
 		return s.enter(StageCurrent, now)
 	case step.publish != nil && o.Rollout:
 		return s
@@ -180,7 +186,7 @@ func (p Policy) discard(s State, o Observation, now time.Time) State {
 
 // giveUp ends a rotation that left everything as it was.
 func (s State) giveUp(now time.Time) State {
-	s.Next = ""
+	s.Next, s.NextSince, s.StartedAt = "", time.Time{}, time.Time{}
 	s = s.enter(StageCurrent, now)
 	if s.Failures > 0 {
 		s.RetryAt = now.Add(backoff(s.Failures, giveUpFirst, giveUpMost))

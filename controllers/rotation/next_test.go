@@ -12,10 +12,9 @@ func TestStages(t *testing.T) {
 	t.Parallel()
 	want := map[Kind]string{
 		KindLogin:          "Generating:Generate SettingLogin:RunJob Promoting:Publish RetiringLogin:RunJob Erasing:Erase",
-		KindCacheLogin:     "Generating:Generate SettingLogin:RunJob Promoting:Publish RetiringLogin:RunJob Erasing:Erase",
+		KindCacheLogin:     "Generating:Generate Distributing: SettingLogin:RunJob Promoting:Publish RetiringLogin:RunJob Erasing:Erase",
 		KindIdentityKeys:   "Generating:Generate Introducing:Publish Promoting:Publish Overlapping: Dropping:Publish Erasing:Erase",
 		KindEncryptionKeys: "Generating:Generate Introducing:Publish Promoting:Publish Rewriting:RunJob Dropping:Publish Erasing:Archive",
-		KindAuthority:      "Generating:Generate Introducing:Publish Introduced: Promoting:Publish Promoted: Dropping:Publish Dropped: Erasing:Erase",
 		KindWebhook:        "Generating:Adopt Promoting:Publish Overlapping: Dropping:Publish Erasing:Erase",
 		KindSigningKeys:    "Promoting:Publish Leading: Overlapping:",
 	}
@@ -124,7 +123,6 @@ func TestPublishingThatFails(t *testing.T) {
 		KindWebhook:        {StagePromoting: true, StageDropping: false},
 		KindIdentityKeys:   {StageIntroducing: true, StagePromoting: false, StageDropping: false},
 		KindEncryptionKeys: {StageIntroducing: true, StagePromoting: false, StageDropping: false},
-		KindAuthority:      {StageIntroducing: true, StagePromoting: false, StageDropping: false},
 	} {
 		for stage, want := range back {
 			s := New("x", kind, start).begin(Observation{Offered: "ffff"}, start).enter(stage, start)
@@ -209,5 +207,19 @@ func TestWaitsDoNotEndWhileAConsumerIsBehind(t *testing.T) {
 		if got, _ := testPolicy.Next(s, Observation{Deployed: s.Content()}, late); got.Stage == stage {
 			t.Errorf("%s does not end", stage)
 		}
+	}
+}
+
+// TestARightSecretAfterAWrongOneDoesNotWait for the overlap with the wrong one.
+func TestARightSecretAfterAWrongOneDoesNotWait(t *testing.T) {
+	t.Parallel()
+	s := New("x", KindWebhook, start).begin(Observation{Offered: "bad0"}, start).enter(StageOverlapping, start)
+	o := Observation{Deployed: s.Content(), Offered: "bad0"}
+	if got, _ := testPolicy.Next(s, o, start); got.Stage != StageOverlapping {
+		t.Errorf("without another one: %s", got.Stage)
+	}
+	o.Offered = "600d"
+	if got, _ := testPolicy.Next(s, o, start); got.Stage != StageDropping {
+		t.Errorf("with another one: %s", got.Stage)
 	}
 }

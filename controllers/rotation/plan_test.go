@@ -27,7 +27,7 @@ func TestDueIsJitteredAndKept(t *testing.T) {
 }
 
 func states(now time.Time) []State {
-	return []State{New("postgres-order", KindLogin, now), New("ca", KindAuthority, now), Adopted("stripe-webhook", KindWebhook, "aaaa", now)}
+	return []State{New("postgres-order", KindLogin, now), New("identity-keys", KindIdentityKeys, now), Adopted("stripe-webhook", KindWebhook, "aaaa", now)}
 }
 
 func TestChoice(t *testing.T) {
@@ -40,11 +40,11 @@ func TestChoice(t *testing.T) {
 		says   string
 	}{
 		"nothing is due":            {states(start), Stack{}, "", ""},
-		"the oldest is due":         {[]State{states(old)[0], states(old.Add(-testPolicy.Interval))[1]}, Stack{}, "ca", ""},
-		"a request goes first":      {states(old), Stack{Request: Request{Secret: "ca", ID: "1"}}, "ca", ""},
+		"the oldest is due":         {[]State{states(old)[0], states(old.Add(-testPolicy.Interval))[1]}, Stack{}, "identity-keys", ""},
+		"a request goes first":      {states(old), Stack{Request: Request{Secret: "identity-keys", ID: "1"}}, "identity-keys", ""},
 		"a request without due":     {states(start), Stack{Request: Request{Secret: "postgres-order", ID: "1"}}, "postgres-order", ""},
 		"a request for the unknown": {states(start), Stack{Request: Request{Secret: "x", ID: "1"}}, "", ""},
-		"a rollout moves pods":      {states(old), Stack{Rollout: true, Request: Request{Secret: "ca", ID: "1"}}, "", ""},
+		"a rollout moves pods":      {states(old), Stack{Rollout: true, Request: Request{Secret: "identity-keys", ID: "1"}}, "", ""},
 		"a rollout waits":           {states(old), Stack{RolloutWaits: true}, "", ""},
 		"paused":                    {states(old), Stack{Paused: true}, "", ""},
 		"others made a new one":     {states(start), Stack{Secrets: map[string]Observation{"stripe-webhook": {Offered: "bbbb"}}}, "stripe-webhook", ""},

@@ -33,14 +33,22 @@ func program(kind Kind) []step {
 		promote   = step{stage: StagePromoting, publish: useNew}
 		drop      = step{stage: StageDropping, publish: useNewOnly}
 		erase     = step{stage: StageErasing, vault: EffectErase}
+
+		setLogin    = step{stage: StageSettingLogin, job: VerbSetLogin}
+		retireLogin = step{stage: StageRetiringLogin, job: VerbRetireLogin}
 	)
 	switch kind {
-	case KindLogin, KindCacheLogin:
+	case KindLogin:
+		return []step{generate, setLogin, {stage: StagePromoting, publish: useNewOnly}, retireLogin, erase}
+	case KindCacheLogin:
+		// The server forgets users when it restarts and reads them from its file,
+		// which must have the new one before anybody depends on it.
 		return []step{
 			generate,
-			{stage: StageSettingLogin, job: VerbSetLogin},
+			{stage: StageDistributing, wait: settle},
+			setLogin,
 			{stage: StagePromoting, publish: useNewOnly},
-			{stage: StageRetiringLogin, job: VerbRetireLogin},
+			retireLogin,
 			erase,
 		}
 	case KindIdentityKeys:
@@ -48,17 +56,6 @@ func program(kind Kind) []step {
 	case KindEncryptionKeys:
 		// Backups are sealed with the old key, so it leaves the consumers and stays in the vault.
 		return []step{generate, introduce, promote, {stage: StageRewriting, job: VerbRewrite}, drop, {stage: StageErasing, vault: EffectArchive}}
-	case KindAuthority:
-		return []step{
-			generate,
-			introduce,
-			{stage: StageIntroduced, wait: settle},
-			promote,
-			{stage: StagePromoted, wait: settle},
-			drop,
-			{stage: StageDropped, wait: settle},
-			erase,
-		}
 	case KindWebhook:
 		return []step{
 			{stage: StageGenerating, vault: EffectAdopt},

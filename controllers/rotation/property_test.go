@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var kinds = []Kind{KindLogin, KindCacheLogin, KindIdentityKeys, KindEncryptionKeys, KindAuthority, KindWebhook, KindSigningKeys}
+var kinds = []Kind{KindLogin, KindCacheLogin, KindIdentityKeys, KindEncryptionKeys, KindWebhook, KindSigningKeys}
 
 var testPolicy = Policy{}.WithDefaults()
 

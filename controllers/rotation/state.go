@@ -19,8 +19,6 @@ const (
 	KindIdentityKeys Kind = "IdentityKeys"
 	// KindEncryptionKeys are the keys of sealed fields.
 	KindEncryptionKeys Kind = "EncryptionKeys"
-	// KindAuthority is the stack's certificate authority.
-	KindAuthority Kind = "Authority"
 	// KindWebhook is a secret that Stripe makes and a person puts into the cluster.
 	KindWebhook Kind = "Webhook"
 	// KindSigningKeys are the keys of access tokens, which auth keeps in its database.
@@ -56,16 +54,14 @@ const (
 	StageCurrent Stage = "Current"
 	// StageGenerating persists the new version in the vault.
 	StageGenerating Stage = "Generating"
+	// StageDistributing waits until a file that is replaced in place has reached its server.
+	StageDistributing Stage = "Distributing"
 	// StageSettingLogin gives the idle role the new password and logs in with it.
 	StageSettingLogin Stage = "SettingLogin"
 	// StageIntroducing publishes the new version for the first time.
 	StageIntroducing Stage = "Introducing"
-	// StageIntroduced waits for files that are replaced in place.
-	StageIntroduced Stage = "Introduced"
 	// StagePromoting makes the new version the one in use.
 	StagePromoting Stage = "Promoting"
-	// StagePromoted waits for files that are replaced in place.
-	StagePromoted Stage = "Promoted"
 	// StageLeading waits until a key that is published may sign.
 	StageLeading Stage = "Leading"
 	// StageOverlapping waits until nothing made with the old version is alive.
@@ -74,8 +70,6 @@ const (
 	StageRewriting Stage = "Rewriting"
 	// StageDropping takes the old version from consumers.
 	StageDropping Stage = "Dropping"
-	// StageDropped waits for files that are replaced in place.
-	StageDropped Stage = "Dropped"
 	// StageRetiringLogin waits for the old role's last session and takes its password.
 	StageRetiringLogin Stage = "RetiringLogin"
 	// StageErasing removes the old version from the vault.
@@ -100,6 +94,8 @@ type State struct {
 	StageSince time.Time `json:"stageSince"`
 	// Active is the version in use.
 	Active ID `json:"active"`
+	// StartedAt is when the rotation began, zero at rest.
+	StartedAt time.Time `json:"startedAt,omitzero"`
 	// ActiveSince is when it came into use.
 	ActiveSince time.Time `json:"activeSince"`
 	// NextSince is when the next version came into use, before the old one is gone.
@@ -160,6 +156,19 @@ func (s State) Content() Content {
 		}
 	}
 	return content
+}
+
+// Logins are the versions of a login that its server must know after a restart:
+// every one that a consumer may use, and none that is retired.
+func (s State) Logins() []ID {
+	switch s.Stage {
+	case StageDistributing, StageSettingLogin, StagePromoting, StageReverting:
+		return []ID{s.Active, s.Next}
+	case StageRetiringLogin, StageErasing:
+		return []ID{s.Next}
+	default:
+		return []ID{s.Active}
+	}
 }
 
 // MovesPods reports whether consumers are being replaced: a rollout waits for that.

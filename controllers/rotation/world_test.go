@@ -142,7 +142,7 @@ func (w *world) check() string {
 			if w.roles[c.Use.Slot()] != c.Use {
 				return fmt.Sprintf("pod %d logs in with %s, the role has %q", i, c.Use, w.roles[c.Use.Slot()])
 			}
-		case KindIdentityKeys, KindAuthority, KindEncryptionKeys:
+		case KindIdentityKeys, KindEncryptionKeys:
 			for j, other := range w.pods {
 				if c.Use != other.Use && c.Use != other.Accept {
 					return fmt.Sprintf("pod %d has %v and refuses pod %d with %v", j, other, i, c)
@@ -205,6 +205,11 @@ func (m *machine) check() string {
 	for _, s := range m.states {
 		if !s.Idle() {
 			running++
+		}
+		for i, c := range m.worlds[s.Secret].pods {
+			if s.Kind == KindCacheLogin && !slices.Contains(s.Logins(), c.Use) {
+				return fmt.Sprintf("pod %d uses %s, which a restarted server does not know in %s: %v", i, c.Use, s.Stage, s.Logins())
+			}
 		}
 		if fault := m.worlds[s.Secret].check(); fault != "" {
 			return fmt.Sprintf("%s in %s: %s", s.Secret, s.Stage, fault)

@@ -5,10 +5,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
 // defaultLimits are those of the gateway; a test holds them to what it says.
-var defaultLimits = map[string]string{
+var defaultLimits = map[string]v1alpha1.RateLimit{
 	"read": "200/1s:400", "write": "50/1s:200", "credentials": "60/1m0s:60", "payment": "20/1s:100", "webhook": "500/1s:1000",
 }
 
@@ -19,8 +21,8 @@ type limit struct {
 }
 
 // parseLimit reads 200/1s:400; ok is false for what is no limit, such as 0, which is none.
-func parseLimit(text string) (l limit, ok bool) {
-	calls, rest, found := strings.Cut(text, "/")
+func parseLimit(text v1alpha1.RateLimit) (l limit, ok bool) {
+	calls, rest, found := strings.Cut(string(text), "/")
 	period, burst, found2 := strings.Cut(rest, ":")
 	var err1, err2, err3 error
 	l.calls, err1 = strconv.ParseInt(calls, 10, 32)
@@ -33,7 +35,7 @@ func parseLimit(text string) (l limit, ok bool) {
 // Tighter is the limit that lets fewer calls through in the long run, and of two
 // that are equal in that, the one with the smaller burst. What is no limit is the
 // loosest of all.
-func Tighter(a, b string) string {
+func Tighter(a, b v1alpha1.RateLimit) v1alpha1.RateLimit {
 	first, ok := parseLimit(a)
 	if !ok {
 		return b

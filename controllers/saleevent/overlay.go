@@ -29,7 +29,7 @@ func (o Overlay) Apply(in desired.Input) desired.Input {
 	}
 	for _, policy := range slices.Sorted(maps.Keys(o.RateLimits)) {
 		if spec.Gateway.RateLimits == nil {
-			spec.Gateway.RateLimits = map[string]string{}
+			spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{}
 		}
 		own, given := spec.Gateway.RateLimits[policy]
 		if !given {

@@ -41,7 +41,7 @@ type Overlay struct {
 	// Services that need more pods.
 	Services map[v1alpha1.ComponentName]Replicas
 	// RateLimits by policy.
-	RateLimits map[string]string
+	RateLimits map[string]v1alpha1.RateLimit
 	// ReservationTTL is 0 when no event shortens reservations.
 	ReservationTTL time.Duration
 }
@@ -51,7 +51,7 @@ type Overlay struct {
 // pods, the tighter limit and the shorter reservation win, so their order does
 // not matter. An event that is being deleted has ended.
 func Plan(events []v1alpha1.SaleEvent, stack string, now time.Time) (overlay Overlay, next time.Time) {
-	overlay = Overlay{Services: map[v1alpha1.ComponentName]Replicas{}, RateLimits: map[string]string{}}
+	overlay = Overlay{Services: map[v1alpha1.ComponentName]Replicas{}, RateLimits: map[string]v1alpha1.RateLimit{}}
 	for i := range events {
 		event := &events[i]
 		if event.Spec.StackRef.Name != stack || event.DeletionTimestamp != nil {
@@ -86,7 +86,7 @@ func (o *Overlay) scale(spec *v1alpha1.SaleEventSpec) {
 
 func (o *Overlay) tighten(spec *v1alpha1.SaleEventSpec) {
 	for policy, limit := range spec.RateLimits {
-		o.RateLimits[policy] = Tighter(o.RateLimits[policy], string(limit))
+		o.RateLimits[policy] = Tighter(o.RateLimits[policy], limit)
 	}
 	if ttl := spec.ReservationTTL; ttl != nil && ttl.Duration > 0 && (o.ReservationTTL == 0 || ttl.Duration < o.ReservationTTL) {
 		o.ReservationTTL = ttl.Duration

@@ -153,6 +153,18 @@ func (a *Authority) Advance(now time.Time, name string) (Step, error) {
 	return StepNone, nil
 }
 
+// Introduce publishes a next authority before its time, unless one is published
+// already. Otherwise it is Advance.
+func (a *Authority) Introduce(now time.Time, name string) (step Step, err error) {
+	if step, err = a.Advance(now, name); err != nil || step != StepNone || a.next != nil {
+		return step, err
+	}
+	if a.next, err = newSigner(now, name); err != nil {
+		return StepNone, err
+	}
+	return StepPublished, nil
+}
+
 // NextStep is when Advance has something to do again.
 func (a *Authority) NextStep() time.Time {
 	next := a.publishAt()

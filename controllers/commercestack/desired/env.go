@@ -127,7 +127,9 @@ func ownSettings(in Input, name v1alpha1.ComponentName, s *settings) {
 		mailSettings(in, s)
 	case v1alpha1.ComponentGateway:
 		gatewaySettings(in, s)
-	case v1alpha1.ComponentAuth, v1alpha1.ComponentUser, v1alpha1.ComponentOrder, v1alpha1.ComponentAnalytics,
+	case v1alpha1.ComponentAuth:
+		s.setUnlessEmpty(SigningKeyVariable, in.SigningKeyRequest)
+	case v1alpha1.ComponentUser, v1alpha1.ComponentOrder, v1alpha1.ComponentAnalytics,
 		v1alpha1.ComponentAdmin, v1alpha1.ComponentStorefront:
 	}
 }

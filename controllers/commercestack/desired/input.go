@@ -5,7 +5,12 @@ import (
 )
 
 // CurrentRenderRevision is the newest shape of pod templates that this package knows.
-const CurrentRenderRevision int32 = 1
+//
+// Revision 2 gives Redis a file of users, so that its login can be rotated.
+const CurrentRenderRevision int32 = 2
+
+// usersRevision is the first with users of Redis.
+const usersRevision int32 = 2
 
 // Input is all that decides what is desired.
 type Input struct {
@@ -24,6 +29,10 @@ type Input struct {
 	// RedisCertificate changes whenever the certificate in S-redis-tls does. Redis
 	// reads it at start only, so a new value restarts it.
 	RedisCertificate string
+	// SigningKeyRequest asks auth for a new key of tokens; empty asks for none.
+	SigningKeyRequest string
+	// MigrationTarget names an External database, so that another one is migrated too.
+	MigrationTarget string
 	// External are the ports of servers that somebody else runs.
 	External ExternalPorts
 	// Capabilities are the kinds of others that the cluster has.
@@ -61,7 +70,8 @@ type Secrets struct {
 	// uses it when it creates its data folder and never again. For a Managed
 	// cluster it is a kubernetes.io/basic-auth Secret of the user postgres.
 	Postgres string
-	// Redis is read by Redis: KeyRedisConfig.
+	// Redis is read by Redis: KeyRedisConfig, or where RedisUsers holds KeyRedisUsers
+	// of a Secret that is replaced in place.
 	Redis string
 }
 

@@ -23,6 +23,9 @@ type task struct {
 	env      settings
 	secret   string
 	deadline int64
+	// identity is what the name is made from besides the image and the arguments:
+	// the Secret, unless the Job runs once for several of them.
+	identity []string
 }
 
 // JobServiceAccount is the account of all Jobs.
@@ -31,18 +34,33 @@ func JobServiceAccount(in Input) *corev1ac.ServiceAccountApplyConfiguration {
 }
 
 // MigrateJob brings the database to the version, nil when migrations are
-// skipped. Its name says for which image and which logins, so it runs once for
-// each, and it stays as the record of having run.
+// skipped. Its name says for which image and for which components' schemas and
+// logins, so it runs once for each, and it stays as the record of having run. A
+// password that was rotated is no reason to run again: a rotation sets it itself.
 func MigrateJob(in Input) *batchv1ac.JobApplyConfiguration {
 	if in.Stack.Spec.Migrations.Mode == v1alpha1.MigrationsSkip {
 		return nil
 	}
-	t := task{name: JobMigrate, args: []string{"migrate"}, secret: in.Secrets.Migrate, deadline: migrationDeadline}
+	t := task{name: JobMigrate, args: []string{"migrate"}, secret: in.Secrets.Migrate, deadline: migrationDeadline, identity: migrationIdentity(in)}
 	if timeout := int64(in.Stack.Spec.Migrations.Timeout.Seconds()); timeout > 0 {
 		t.deadline = timeout
 	}
 	t.env.files(migrateFiles())
 	return t.job(in)
+}
+
+func migrationIdentity(in Input) []string {
+	identity := []string{"components", in.MigrationTarget}
+	for _, name := range DataComponents() {
+		identity = append(identity, string(name))
+	}
+	return identity
+}
+
+// EarlierMigrationID is what an operator that named the Job by its Secret called
+// the migration to this image with these very passwords.
+func EarlierMigrationID(in Input) string {
+	return Hash(PlatformImage(in, ""), in.Secrets.Migrate, "migrate")
 }
 
 // CreateAdminJob makes the first administrator. It runs once in a stack's life:
@@ -72,8 +90,21 @@ func DemoJob(in Input) *batchv1ac.JobApplyConfiguration {
 // job renders a task. The hash covers whatever a Job's pod cannot change later.
 func (t task) job(in Input) *batchv1ac.JobApplyConfiguration {
 	image := PlatformImage(in, "")
-	name := ObjectName(in.Stack.Name, t.name) + "-" + Hash(slices.Concat([]string{image, t.secret}, t.args)...)
-	labels := map[string]string{LabelJob: t.name}
+	if t.identity == nil {
+		t.identity = []string{t.secret}
+	}
+	name := ObjectName(in.Stack.Name, t.name) + "-" + Hash(slices.Concat([]string{image}, t.identity, t.args)...)
+	return t.named(in, name, t.name).WithSpec(t.spec(in, image, t.name, jobTries))
+}
+
+// named is the object of a Job of a kind.
+func (t task) named(in Input, name, kind string) *batchv1ac.JobApplyConfiguration {
+	return own(in, NameJob, batchv1ac.Job(name, in.Stack.Namespace)).WithLabels(map[string]string{LabelJob: kind})
+}
+
+// spec is the one pod that a Job runs, tried again a number of times.
+func (t task) spec(in Input, image, kind string, tries int32) *batchv1ac.JobSpecApplyConfiguration {
+	labels := map[string]string{LabelJob: kind}
 	n := platformNeeds(nil)
 	container := baseContainer("commerce", image, n).WithArgs(t.args...).
 		WithEnv(append(t.env, setting{name: "GOMEMLIMIT", value: n.goMemoryLimit()}).configuration()...).
@@ -81,7 +112,6 @@ func (t task) job(in Input) *batchv1ac.JobApplyConfiguration {
 	pod := basePod(in, ObjectName(in.Stack.Name, NameJob), platformID).WithRestartPolicy(corev1.RestartPolicyNever).WithContainers(container).
 		// Of the authority's Secret a Job sees the certificate, never the key.
 		WithVolumes(emptyVolume("tmp"), secretVolume("secrets", t.secret), secretVolume("tls", CAName(in.Stack.Name), "ca.crt"))
-	return own(in, NameJob, batchv1ac.Job(name, in.Stack.Namespace)).WithLabels(labels).WithSpec(batchv1ac.JobSpec().
-		WithBackoffLimit(jobTries).WithActiveDeadlineSeconds(t.deadline).
-		WithTemplate(corev1ac.PodTemplateSpec().WithLabels(podLabels(in, NameJob)).WithLabels(labels).WithSpec(pod)))
+	return batchv1ac.JobSpec().WithBackoffLimit(tries).WithActiveDeadlineSeconds(t.deadline).
+		WithTemplate(corev1ac.PodTemplateSpec().WithLabels(podLabels(in, NameJob)).WithLabels(labels).WithSpec(pod))
 }

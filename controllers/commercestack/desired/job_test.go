@@ -18,7 +18,7 @@ func asText(t *testing.T, object any) string {
 	return string(text)
 }
 
-func TestMigrationsRunOnceForEachImageAndLogins(t *testing.T) {
+func TestMigrationsRunOnceForEachImage(t *testing.T) {
 	t.Parallel()
 	name := func(change func(*Input)) string {
 		in := givenSpec(t, developmentSpec)
@@ -29,13 +29,16 @@ func TestMigrationsRunOnceForEachImageAndLogins(t *testing.T) {
 	if again := name(func(*Input) {}); again != first {
 		t.Errorf("the same migration has two names: %s, %s", first, again)
 	}
+	if rotated := name(func(in *Input) { in.Secrets.Migrate = "shop-migrate-other" }); rotated != first {
+		t.Error("a migration runs again because a password was rotated")
+	}
 	if scaled := name(func(in *Input) { in.Stack.Spec.Observability.LogLevel = "debug" }); scaled != first {
 		t.Error("a migration runs again although nothing of it changed")
 	}
 	for what, change := range map[string]func(*Input){
 		"version":    func(in *Input) { in.Stack.Spec.Version = "0.2.0" },
 		"repository": func(in *Input) { in.Stack.Spec.Image = "mirror/commercestack" },
-		"logins":     func(in *Input) { in.Secrets.Migrate = "shop-migrate-other" },
+		"database":   func(in *Input) { in.MigrationTarget = "db.example.com:5432/shop" },
 	} {
 		if name(change) == first {
 			t.Errorf("another %s is not migrated to", what)

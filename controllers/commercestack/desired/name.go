@@ -16,7 +16,8 @@ const (
 	LabelVersion   = "app.kubernetes.io/version"
 	// LabelRole of a pod is RoleAPI or RoleWorker.
 	LabelRole = v1alpha1.LabelRole
-	// LabelJob of a Job and its pods is JobMigrate, JobCreateAdmin or JobDemo.
+	// LabelJob of a Job and its pods is JobMigrate, JobCreateAdmin, JobDemo,
+	// JobRotate or JobRotateCache.
 	LabelJob = v1alpha1.Group + "/job"
 
 	// AppName is the value of LabelName.
@@ -44,6 +45,10 @@ const (
 	JobMigrate     = "migrate"
 	JobCreateAdmin = "create-admin"
 	JobDemo        = "demo"
+	// JobRotate are the Jobs of a rotation that work on the database, JobRotateCache
+	// those that work on Redis.
+	JobRotate      = "rotate"
+	JobRotateCache = "rotate-cache"
 )
 
 // Components are the components in the order of the API.
@@ -69,6 +74,9 @@ func WorkerName(stack string, name v1alpha1.ComponentName) string {
 
 // VaultName is the name of the Secret with everything that was generated.
 func VaultName(stack string) string { return ObjectName(stack, "vault") }
+
+// RedisUsersName is the name of the Secret with Redis' users.
+func RedisUsersName(stack string) string { return ObjectName(stack, NameRedis) + "-users" }
 
 // AdminLoginName is the name of the Secret from which people learn the first administrator's login.
 func AdminLoginName(stack string) string { return ObjectName(stack, "admin-login") }

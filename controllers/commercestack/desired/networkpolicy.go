@@ -26,7 +26,11 @@ func NetworkPolicies(in Input) []*networkingv1ac.NetworkPolicyApplyConfiguration
 		policies = append(policies, componentPolicy(in, name))
 	}
 	policies = append(policies, postgresPolicy(in), redisPolicy(in), simulatorPolicy(in),
-		jobPolicy(in, JobMigrate, toPostgres(in)), jobPolicy(in, JobCreateAdmin, toPostgres(in)))
+		jobPolicy(in, JobMigrate, toPostgres(in)), jobPolicy(in, JobCreateAdmin, toPostgres(in)),
+		jobPolicy(in, JobRotate, toPostgres(in)))
+	if RedisUsers(in) {
+		policies = append(policies, jobPolicy(in, JobRotateCache, toRedis(in)))
+	}
 	if in.Stack.Spec.DemoCatalog {
 		policies = append(policies, jobPolicy(in, JobDemo, edgeTo(peer(in, partGateway), PortRPC)))
 	}
@@ -137,7 +141,7 @@ func postgresPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	for _, name := range DataComponents() {
 		clients = append(clients, peer(in, string(name)))
 	}
-	clients = append(clients, jobPeer(in, JobMigrate), jobPeer(in, JobCreateAdmin))
+	clients = append(clients, jobPeer(in, JobMigrate), jobPeer(in, JobCreateAdmin), jobPeer(in, JobRotate))
 	clients = append(clients, backupPeers(in)...)
 	if Simulated(in) {
 		clients = append(clients, peer(in, NameSimulator))
@@ -172,6 +176,9 @@ func redisPolicy(in Input) *networkingv1ac.NetworkPolicyApplyConfiguration {
 		if component.Redis {
 			clients = append(clients, peer(in, component.Name))
 		}
+	}
+	if RedisUsers(in) {
+		clients = append(clients, jobPeer(in, JobRotateCache))
 	}
 	p := policy(in, ObjectName(in.Stack.Name, NameRedis), NameRedis, Selector(in.Stack.Name, NameRedis))
 	p.Spec.WithIngress(edgeFrom(PortRedis, clients...))

@@ -91,6 +91,8 @@ func architecture() map[edge]bool {
 		{"stripesim", "postgres", 5432},
 		{"migrate", "postgres", 5432},
 		{"create-admin", "postgres", 5432},
+		{"rotate", "postgres", 5432},
+		{"rotate-cache", "redis", 6379},
 		{"demo", "gateway", 8080},
 	} {
 		all[e] = true

@@ -44,12 +44,29 @@ func redisStatefulSet(in Input) *appsv1ac.StatefulSetApplyConfiguration {
 		template = template.WithAnnotations(map[string]string{AnnotationCertificate: in.RedisCertificate})
 	}
 	pod := basePod(in, name, serverID).WithTerminationGracePeriodSeconds(redisGrace).WithContainers(redisContainer(in)).
-		WithVolumes(emptyVolume("tmp"), emptyVolume("data"), secretVolume("secrets", in.Secrets.Redis, KeyRedisConfig),
+		WithVolumes(emptyVolume("tmp"), emptyVolume("data"), redisSecrets(in),
 			secretVolume("tls", TLSName(in.Stack.Name, NameRedis)))
 	return own(in, NameRedis, appsv1ac.StatefulSet(name, in.Stack.Namespace)).WithSpec(appsv1ac.StatefulSetSpec().
 		WithReplicas(1).WithServiceName(name).WithSelector(selectorOf(Selector(in.Stack.Name, NameRedis))).
 		WithUpdateStrategy(appsv1ac.StatefulSetUpdateStrategy().WithType(appsv1.RollingUpdateStatefulSetStrategyType)).
 		WithTemplate(template.WithSpec(pod)))
+}
+
+// redisSecrets shows the password, or the users.
+func redisSecrets(in Input) *corev1ac.VolumeApplyConfiguration {
+	if RedisUsers(in) {
+		return secretVolume("secrets", in.Secrets.Redis, KeyRedisUsers)
+	}
+	return secretVolume("secrets", in.Secrets.Redis, KeyRedisConfig)
+}
+
+// redisStart is the server with the file that says who may log in: a fragment of
+// its configuration, or the users. What is on the command line is above it.
+func redisStart(in Input) []string {
+	if RedisUsers(in) {
+		return []string{"redis-server", "--aclfile", SecretsFolder + "/" + KeyRedisUsers}
+	}
+	return []string{"redis-server", SecretsFolder + "/" + KeyRedisConfig}
 }
 
 func redisContainer(in Input) *corev1ac.ContainerApplyConfiguration {
@@ -62,9 +79,8 @@ func redisContainer(in Input) *corev1ac.ContainerApplyConfiguration {
 		return corev1ac.Probe().WithExec(shell(redisPing)).WithTimeoutSeconds(3).WithPeriodSeconds(period).WithFailureThreshold(failures)
 	}
 	return baseContainer("redis", cmp.Or(in.Stack.Spec.Redis.Image, in.Images.Redis), n).
-		// The file has the password; what is on the command line is above it.
-		WithArgs("redis-server", SecretsFolder+"/"+KeyRedisConfig,
-			"--port", "0", "--tls-port", strconv.Itoa(int(PortRedis)), "--tls-protocols", "TLSv1.3", "--tls-auth-clients", "no",
+		WithArgs(redisStart(in)...).
+		WithArgs("--port", "0", "--tls-port", strconv.Itoa(int(PortRedis)), "--tls-protocols", "TLSv1.3", "--tls-auth-clients", "no",
 			"--tls-cert-file", TLSFolder+"/tls.crt", "--tls-key-file", TLSFolder+"/tls.key", "--tls-ca-cert-file", CAFile,
 			"--dir", redisData, "--save", "", "--appendonly", "no",
 			"--maxmemory", strconv.FormatInt(memory.Value(), 10), "--maxmemory-policy", "allkeys-lru").

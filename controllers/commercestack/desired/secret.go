@@ -12,6 +12,7 @@ const (
 	KeyDatabaseURL         = "database-url"
 	KeyDatabaseAdminURL    = "database-admin-url"
 	KeyRedisURL            = "redis-url"
+	KeyRedisAdminURL       = "redis-admin-url"
 	KeyIdentityKeys        = "identity.keys"
 	KeyEncryptionKeys      = "encryption.keys"
 	KeyNATSURL             = "nats-url"
@@ -26,6 +27,8 @@ const (
 	KeyUsername            = "username"
 	// KeyRedisConfig is a fragment of redis.conf with the line requirepass.
 	KeyRedisConfig = "redis.conf"
+	// KeyRedisUsers is an ACL file of Redis.
+	KeyRedisUsers = "users.acl"
 	// KeyPostgresCA is there when an External PostgreSQL has its own authority; its
 	// file is PostgresCAFile. It is optional in every Secret with a database URL.
 	KeyPostgresCA = "postgres-ca.crt"

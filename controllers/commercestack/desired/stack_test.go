@@ -128,6 +128,12 @@ func newInput(stack *v1alpha1.CommerceStack) Input {
 	return in
 }
 
+// atRevision is an input of another shape of pod templates.
+func atRevision(in Input, revision int32) Input {
+	in.RenderRevision = revision
+	return in
+}
+
 // givenSpec is the input of a stack with a spec, indented by two spaces.
 func givenSpec(t *testing.T, spec string) Input {
 	t.Helper()
