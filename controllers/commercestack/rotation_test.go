@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
@@ -94,7 +95,7 @@ func TestEverySecretRotatesThoughTheOperatorDies(t *testing.T) {
 			if k.dead && k.kills%5 == 0 {
 				s.restart(t)
 			}
-			k.dead = false
+			s.died, k.dead = k.dead, false
 			state := s.state(t, secret.name)
 			return state.Idle() && state.Active != before.Active
 		})
@@ -217,6 +218,32 @@ func TestALoginThatCannotBeSetIsGivenUp(t *testing.T) {
 	s.live(t, "the next try", func() bool { return s.state(t, vault.LoginName("user")).Active == "3b" })
 	if c := condition(t, s.stack, v1alpha1.ConditionSecretsCurrent); c.Status != "True" {
 		t.Errorf("SecretsCurrent: %+v", c)
+	}
+}
+
+// A version with which pods do not become ready is taken back.
+func TestAVersionThatPodsDoNotTakeIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.open(t)
+	user := &appsv1.Deployment{}
+	if err := s.Get(t.Context(), key(s.namespace, "shop-user"), user); err != nil {
+		t.Fatal(err)
+	}
+	before := s.secretNames(t)
+	s.stuck, s.good = user.Name, templateOf(user)
+	s.ask(t, vault.LoginName("user"), "1")
+	s.live(t, "taking back", func() bool { return s.state(t, vault.LoginName("user")).Stage == rotation.StageReverting })
+	s.live(t, "the end", func() bool { return s.state(t, vault.LoginName("user")).Idle() })
+	s.stack = s.settle(t, s.stack)
+	if state := s.state(t, vault.LoginName("user")); state.Active != "1a" || state.Failures != 1 || !strings.Contains(state.LastError, "taken back") {
+		t.Errorf("%+v", state)
+	}
+	if after := s.secretNames(t); !maps.Equal(before, after) {
+		t.Errorf("Secrets %v became %v", before, after)
+	}
+	if s.logins["commerce_user_b"] != "" {
+		t.Error("the idle role kept its password")
 	}
 }
 
