@@ -18,7 +18,9 @@ func TestCertificatesAreRotatedInPlace(t *testing.T) {
 	t.Parallel()
 	clock := clocktesting.NewFakePassiveClock(time.Now().Add(-time.Hour))
 	w := newWorld(t, withClock(clock))
-	stack := w.install(t, w.development())
+	stack := w.development()
+	stack.Spec.Secrets.Interval.Duration = 10 * 365 * 24 * time.Hour // certificates alone
+	stack = w.install(t, stack)
 	read := func(name string) *corev1.Secret {
 		secret := &corev1.Secret{}
 		if err := w.Get(t.Context(), key(w.namespace, name), secret); err != nil {

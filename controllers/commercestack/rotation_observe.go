@@ -1,6 +1,7 @@
 package commercestack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -124,7 +125,10 @@ func (v *visit) contentReader(state rotation.State, component v1alpha1.Component
 		if err != nil {
 			return nil, err
 		}
-		names[v.contentName(string(component), data)] = content
+		// Of a login nothing is accepted besides: the content without that comes first.
+		if name := v.contentName(string(component), data); names[name].Use == "" {
+			names[name] = content
+		}
 	}
 	return func(pod *corev1.PodSpec) rotation.Content {
 		for i := range pod.Volumes {
@@ -141,9 +145,9 @@ func (v *visit) contents(state rotation.State) []rotation.Content {
 	held := v.vault.Versions(state)
 	return slices.DeleteFunc([]rotation.Content{
 		{Use: state.Active},
+		{Use: state.Next},
 		{Use: state.Active, Accept: state.Next},
 		{Use: state.Next, Accept: state.Active},
-		{Use: state.Next},
 	}, func(c rotation.Content) bool {
 		return !slices.Contains(held, c.Use) || (c.Accept != "" && !slices.Contains(held, c.Accept))
 	})
@@ -189,9 +193,7 @@ func (v *visit) observeJobs(ctx context.Context) (map[string]rotation.JobObserva
 			if err != nil {
 				return nil, err
 			}
-			if message == "" {
-				message = firstLine(end.Message)
-			}
+			message = cmp.Or(message, firstLine(end.Message), end.Reason)
 			observation.Phase, observation.Message = rotation.JobFailed, "Job "+job.Name+" failed: "+message
 		}
 		seen[id] = observation

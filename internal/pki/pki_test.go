@@ -171,3 +171,26 @@ func TestAuthorityRefusesABrokenSecret(t *testing.T) {
 		}
 	}
 }
+
+// A person may ask for a next authority at any time: it is published once, and
+// takes the same time to sign as one that was due.
+func TestIntroducePublishesBeforeItsTime(t *testing.T) {
+	t.Parallel()
+	authority, _ := pki.ParseAuthority(nil)
+	introduce := func(at time.Time, want pki.Step) {
+		t.Helper()
+		if step, err := authority.Introduce(at, "shop"); step != want || err != nil {
+			t.Errorf("step = %q, %v, want %q", step, err, want)
+		}
+	}
+	introduce(start, pki.StepCreated)
+	first := authority.ID()
+	introduce(start.Add(time.Hour), pki.StepPublished)
+	introduce(start.Add(2*time.Hour), pki.StepNone)
+	if authority.ID() != first || !authority.Publishing() {
+		t.Error("it signs before everybody trusts it")
+	}
+	if step, err := authority.Advance(authority.NextStep(), "shop"); step != pki.StepSwitched || err != nil || authority.ID() == first {
+		t.Errorf("step = %q, %v", step, err)
+	}
+}
