@@ -82,6 +82,12 @@ type DeadLetter struct {
 // context ends when the subscription's Timeout passes or the process stops.
 type Handler func(ctx context.Context, e event.Event) error
 
+// BatchHandler handles events that came together. Their effects commit
+// together: after an error none has happened, and each event goes to the
+// subscription's Handler alone, so that one that cannot be handled does not
+// hold up the others. An event may be in a batch twice.
+type BatchHandler func(ctx context.Context, events []event.Event) error
+
 // Subscription is one durable interest of one component.
 type Subscription struct {
 	// Name is the component, a dot and the purpose, such as "order.payments".
@@ -90,11 +96,14 @@ type Subscription struct {
 	Types []string
 	// Handle handles one event.
 	Handle Handler
+	// HandleBatch handles several at once, where one statement can; it may be nil. A bus need not call it, and
+	// calls it only with events that nobody tried before: one that ends processes is tried again alone.
+	HandleBatch BatchHandler
 	// MaxAttempts before the event is dead. 0 means DefaultMaxAttempts.
 	MaxAttempts int
 	// Concurrency is how many events one process handles at once. 0 means DefaultConcurrency; 1 keeps order within one process.
 	Concurrency int
-	// Timeout bounds the handling of one event. 0 means DefaultTimeout.
+	// Timeout bounds the handling of one event or batch. 0 means DefaultTimeout.
 	Timeout time.Duration
 	// Backlog is how far before its first registration the subscription starts. 0 means DefaultBacklog, negative means nothing.
 	Backlog time.Duration

@@ -16,8 +16,10 @@ import (
 const (
 	defaultBatch = 200
 	defaultPoll  = time.Second
-	// A pause after a batch lets the next one grow: at most 200 rounds a second, however many commits.
-	defaultPause = 5 * time.Millisecond
+	// A pause after a batch lets the next one grow, and is longer after every batch that follows another: under load one
+	// round takes many events; one that is written after a while without any is not kept waiting.
+	minPause = 5 * time.Millisecond
+	maxPause = 40 * time.Millisecond
 	// A relay that finds another one at work looks again: the other may have missed the newest rows.
 	busyPause    = 20 * time.Millisecond
 	busy         = -1
@@ -41,19 +43,12 @@ type Relay struct {
 	Poll time.Duration
 }
 
-// txPublisher is a bus that lives in the same database as the outbox: the
-// hand-over is then one transaction.
-type txPublisher interface {
-	Shares(db *postgres.DB) bool
-	PublishTx(ctx context.Context, tx *postgres.Tx, events []event.Event) error
-}
-
 // Run relays until ctx ends. Failures are logged and tried again; it returns nil.
 func (r *Relay) Run(ctx context.Context) error {
 	relay := r.withDefaults()
 	waker := make(chan struct{}, 1)
 	defer relays.add(relay.DB.Schema(), waker)()
-	backoff := firstBackoff
+	backoff, pause := firstBackoff, minPause
 	for {
 		n, err := relay.round(ctx)
 		var wait time.Duration
@@ -69,9 +64,10 @@ func (r *Relay) Run(ctx context.Context) error {
 		case n == busy:
 			wait, backoff = busyPause, firstBackoff
 		case n > 0:
-			wait, backoff = defaultPause, firstBackoff
+			wait, backoff = pause, firstBackoff
+			pause = min(2*pause, maxPause)
 		default:
-			backoff = firstBackoff
+			backoff, pause = firstBackoff, minPause
 			if !sleep(ctx, waker, relay.Poll) {
 				return nil
 			}
@@ -113,6 +109,9 @@ func sleep(ctx context.Context, waker <-chan struct{}, d time.Duration) bool {
 // round hands over one batch and returns its size. An idle round is one
 // statement and no transaction.
 func (r *Relay) round(ctx context.Context) (n int, err error) {
+	if b, ok := r.Bus.(sharedBus); ok && b.Shares(r.DB) {
+		return r.roundShared(ctx, b)
+	}
 	var waiting bool
 	if err := r.DB.Pool().QueryRow(ctx, "SELECT EXISTS (SELECT FROM outbox)").Scan(&waiting); err != nil || !waiting {
 		return 0, err
@@ -127,7 +126,7 @@ func (r *Relay) round(ctx context.Context) (n int, err error) {
 		if err != nil || len(events) == 0 {
 			return err
 		}
-		if err := r.publish(ctx, tx, events); err != nil {
+		if err := r.Bus.Publish(ctx, events); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM outbox WHERE id = ANY ($1::uuid[])", ids); err != nil {
@@ -171,11 +170,4 @@ func (r *Relay) take(ctx context.Context, tx *postgres.Tx) (ids []string, events
 		events = append(events, event.Opaque(parsed, kind, subject, []byte(payload)))
 	}
 	return ids, events, rows.Err()
-}
-
-func (r *Relay) publish(ctx context.Context, tx *postgres.Tx, events []event.Event) error {
-	if b, ok := r.Bus.(txPublisher); ok && b.Shares(r.DB) {
-		return b.PublishTx(ctx, tx, events)
-	}
-	return r.Bus.Publish(ctx, events)
 }

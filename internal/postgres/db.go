@@ -124,6 +124,7 @@ func newPool(ctx context.Context, config Config, url string) (*pgxpool.Pool, err
 	pool.ConnConfig.StatementCacheCapacity = 512
 	pool.ConnConfig.Tracer = config.Tracer
 	pool.BeforeConnect = rereadTLS(url)
+	pool.AfterConnect = registerUUID
 	params := pool.ConnConfig.RuntimeParams
 	params["application_name"] = config.ApplicationName
 	params["search_path"] = searchPath(config.Schema)

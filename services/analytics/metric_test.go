@@ -83,7 +83,7 @@ func TestDayIsThatOfTheEventInUTC(t *testing.T) {
 
 type refusingStore struct{ analytics.Store }
 
-func (refusingStore) Add(context.Context, analytics.Increment) error {
+func (refusingStore) Add(context.Context, ...analytics.Increment) error {
 	return errors.New("the store was asked")
 }
 

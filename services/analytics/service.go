@@ -7,8 +7,8 @@ import (
 
 // Store keeps the counters.
 type Store interface {
-	// Add counts an increment unless its event was counted before.
-	Add(ctx context.Context, increment Increment) error
+	// Add counts each increment unless its event was counted before. All are counted or none.
+	Add(ctx context.Context, increments ...Increment) error
 	// Days returns the rows of a range, oldest first, in one query.
 	Days(ctx context.Context, r Range) ([]Day, error)
 }
@@ -24,12 +24,14 @@ func New(store Store, now func() time.Time) *Service {
 	return &Service{store: store, now: now}
 }
 
-// Count adds what one event tells.
-func (s *Service) Count(ctx context.Context, increment Increment) error {
-	if err := increment.Validate(); err != nil {
-		return err
+// Count adds what events tell, all of them or none.
+func (s *Service) Count(ctx context.Context, increments ...Increment) error {
+	for _, increment := range increments {
+		if err := increment.Validate(); err != nil {
+			return err
+		}
 	}
-	return s.store.Add(ctx, increment)
+	return s.store.Add(ctx, increments...)
 }
 
 // Days returns the metrics of a range given as ISO 8601 dates; see ParseRange.

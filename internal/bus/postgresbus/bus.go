@@ -122,7 +122,10 @@ func (b *Bus) Close() {
 	}
 }
 
-const publishSQL = "SELECT bus.publish($1::uuid[], $2::text[], $3::text[], $4::text[])"
+const (
+	publishFunction = "bus.publish"
+	publishSQL      = "SELECT " + publishFunction + "($1::uuid[], $2::text[], $3::text[], $4::text[])"
+)
 
 func publishArgs(events []event.Event) ([]any, error) {
 	n := len(events)
@@ -154,21 +157,15 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 }
 
 // Shares reports whether the bus is in db's database and uses db's login role,
-// so that PublishTx works on db's transactions.
+// so that PublishFunction works on db's connections.
 func (b *Bus) Shares(db *postgres.DB) bool { return b.config.DB == db }
 
-// PublishTx publishes when tx commits.
-func (b *Bus) PublishTx(ctx context.Context, tx *postgres.Tx, events []event.Event) error {
-	args, err := publishArgs(events)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, publishSQL, args...); err != nil {
-		return fmt.Errorf("postgresbus: publish %d events: %w", len(events), err)
-	}
-	tx.AfterCommit(func() { b.metrics.Published.Add(float64(len(events))) })
-	return nil
-}
+// PublishFunction names the function that Publish calls with ids, types, subjects and bodies, for a statement that
+// publishes together with what else it does.
+func (b *Bus) PublishFunction() string { return publishFunction }
+
+// CountPublished counts events that a statement published with the function.
+func (b *Bus) CountPublished(n int) { b.metrics.Published.Add(float64(n)) }
 
 // Register implements bus.Registrar. A component may register only subscriptions of its own.
 func (b *Bus) Register(ctx context.Context, subscriptions ...bus.Subscription) error {

@@ -45,7 +45,12 @@ type lane struct {
 	more bool
 }
 
-func (l *lane) capacity() int { return min(prefetch*l.subscription.Concurrency, maxPrefetch) }
+func (l *lane) capacity() int {
+	if l.subscription.HandleBatch != nil {
+		return maxPrefetch
+	}
+	return min(prefetch*l.subscription.Concurrency, maxPrefetch)
+}
 
 // room is how many deliveries the lane would take now. It is 0 until half is used up, so claims stay large.
 func (l *lane) room() int {
@@ -133,24 +138,23 @@ func (l *lane) add(batch []delivery) {
 // start runs handlers while there is work and concurrency left. The caller holds the mutex.
 func (r *run) start(l *lane) {
 	for l.running < l.subscription.Concurrency && len(l.queue) > 0 && r.stopping.Err() == nil {
-		d := l.queue[0]
-		l.queue = l.queue[1:]
+		batch := l.next()
 		l.running++
-		r.handlers.Go(func() { r.work(l, d) })
+		r.handlers.Go(func() { r.work(l, batch) })
 	}
 }
 
-// work handles d and then whatever the lane has queued, until that is nothing.
-func (r *run) work(l *lane, d delivery) {
+// work handles the batch and then whatever the lane has queued, until that is nothing.
+func (r *run) work(l *lane, batch []delivery) {
 	for {
-		r.settling <- r.handle(l, d)
+		r.handleAll(l, batch)
 		l.mutex.Lock()
 		if len(l.queue) == 0 || r.stopping.Err() != nil {
 			l.running--
 			l.mutex.Unlock()
 			return
 		}
-		d, l.queue = l.queue[0], l.queue[1:]
+		batch = l.next()
 		l.mutex.Unlock()
 	}
 }
@@ -162,8 +166,8 @@ func (r *run) release() {
 		queue := l.queue
 		l.queue = nil
 		l.mutex.Unlock()
-		for _, d := range queue {
-			r.settling <- settlement{delivery: d, lane: l, outcome: bus.OutcomeRelease}
+		if len(queue) > 0 {
+			r.settling <- ended(l, queue, bus.OutcomeRelease)
 		}
 	}
 }

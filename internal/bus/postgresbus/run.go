@@ -12,8 +12,10 @@ import (
 const (
 	pollBlind = time.Second
 	pollLive  = 5 * time.Second
-	// A pause after a claim lets deliveries gather: at most 200 claims a second.
-	claimPause   = 5 * time.Millisecond
+	// A pause after a claim lets deliveries gather. It grows while there are some every time, so that under load one
+	// claim takes many; an event that comes after a while without any is not kept waiting.
+	minPause     = 5 * time.Millisecond
+	maxPause     = 40 * time.Millisecond
 	firstBackoff = 100 * time.Millisecond
 	maxBackoff   = 5 * time.Second
 	purgeEvery   = time.Hour
@@ -24,7 +26,7 @@ type run struct {
 	*Bus
 
 	signal   *wake.Signal
-	settling chan settlement
+	settling chan []settlement
 	// handling ends when the handlers' grace is over.
 	handling context.Context //nolint:containedctx // it is the lifetime of this run's handlers, not of a call
 	stopping context.Context //nolint:containedctx // its end means that failures are the stop's and not the handlers'
@@ -45,7 +47,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	defer stopHandling()
 	r := &run{
 		Bus: b, signal: wake.Listen(b.config.DB, "bus_"+b.config.DB.Schema(), b.config.Logger),
-		settling: make(chan settlement, 256), handling: handling, stopping: ctx,
+		settling: make(chan []settlement, 256), handling: handling, stopping: ctx,
 	}
 	defer r.signal.Close()
 	var loops sync.WaitGroup
@@ -65,7 +67,7 @@ func (b *Bus) Run(ctx context.Context) error {
 
 // fetch claims deliveries for lanes with room until ctx ends.
 func (r *run) fetch(ctx context.Context) {
-	backoff := firstBackoff
+	backoff, gather := firstBackoff, minPause
 	nextPurge := time.Now().Add(time.Minute)
 	for ctx.Err() == nil {
 		n, more, err := r.claim(ctx)
@@ -86,8 +88,10 @@ func (r *run) fetch(ctx context.Context) {
 		switch {
 		case more:
 		case n > 0:
-			pause(ctx, claimPause)
+			pause(ctx, gather)
+			gather = min(2*gather, maxPause)
 		default:
+			gather = minPause
 			r.wait(ctx)
 		}
 	}

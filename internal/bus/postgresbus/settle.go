@@ -11,6 +11,8 @@ import (
 
 const (
 	settleBatch = 500
+	// A crash while settlements wait repeats their deliveries, as one at any other moment does.
+	settleLinger = 5 * time.Millisecond
 	// How long a stopping process tries to settle before it leaves the rest to the end of the leases.
 	settleWithin = 5 * time.Second
 )
@@ -29,21 +31,47 @@ type settlement struct {
 // that is away is waited for: giving up would handle the events a second time.
 func (r *run) settle() {
 	for first := range r.settling {
-		batch := []settlement{first}
-	gather:
-		for len(batch) < settleBatch {
+		r.write(r.gather(first))
+	}
+}
+
+// gather waits a moment for more settlements, unless a lane waits for the room that these take.
+func (r *run) gather(batch []settlement) []settlement {
+	linger := time.NewTimer(settleLinger)
+	defer linger.Stop()
+	for len(batch) < settleBatch {
+		var more []settlement
+		var open bool
+		if starved(batch) {
 			select {
-			case s, open := <-r.settling:
-				if !open {
-					break gather
-				}
-				batch = append(batch, s)
+			case more, open = <-r.settling:
 			default:
-				break gather
+			}
+		} else {
+			select {
+			case more, open = <-r.settling:
+			case <-linger.C:
 			}
 		}
-		r.write(batch)
+		if !open {
+			break
+		}
+		batch = append(batch, more...)
 	}
+	return batch
+}
+
+// starved says whether a lane of the batch left deliveries behind for want of room.
+func starved(batch []settlement) bool {
+	for _, s := range batch {
+		s.lane.mutex.Lock()
+		more := s.lane.more
+		s.lane.mutex.Unlock()
+		if more {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) write(batch []settlement) {

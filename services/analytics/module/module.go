@@ -26,7 +26,7 @@ var Migrations fs.FS = migrations.FS
 func New(_ context.Context, _ Config, env component.Env) (*component.Component, error) {
 	handler := rpc.NewHandler(analytics.New(store.New(env.DB), env.Now))
 	if err := env.Bus.Subscribe(bus.Subscription{
-		Name: store.Subscriber, Types: rpc.EventTypes(), Handle: handler.HandleEvent,
+		Name: store.Subscriber, Types: rpc.EventTypes(), Handle: handler.HandleEvent, HandleBatch: handler.HandleEvents,
 		// One day's row takes every event: more workers would only wait for its lock.
 		Concurrency: 1,
 	}); err != nil {

@@ -47,11 +47,18 @@ func EventTypes() []string {
 
 // HandleEvent counts one event.
 func (h *Handler) HandleEvent(ctx context.Context, e event.Event) error {
-	increment, ok := fromEvent(e)
-	if !ok {
-		return nil
+	return h.HandleEvents(ctx, []event.Event{e})
+}
+
+// HandleEvents counts events, all of them or none.
+func (h *Handler) HandleEvents(ctx context.Context, events []event.Event) error {
+	var increments []analytics.Increment
+	for _, e := range events {
+		if increment, ok := fromEvent(e); ok {
+			increments = append(increments, increment)
+		}
 	}
-	return h.service.Count(ctx, increment)
+	return h.service.Count(ctx, increments...)
 }
 
 // fromEvent says what an event adds; false means nothing.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -55,10 +56,12 @@ func TestAnEventIsCountedOnceHoweverOftenAndInWhateverOrderItComes(t *testing.T)
 				deliveries = append(deliveries, increment)
 			}
 		}
-		for _, increment := range rapid.Permutation(deliveries).Draw(rt, "order") {
-			if err := counters.Add(t.Context(), increment); err != nil {
+		for left := rapid.Permutation(deliveries).Draw(rt, "order"); len(left) > 0; {
+			n := rapid.IntRange(1, len(left)).Draw(rt, "batch")
+			if err := counters.Add(t.Context(), left[:n]...); err != nil {
 				rt.Fatal(err)
 			}
+			left = left[n:]
 		}
 		days, err := counters.Days(t.Context(), wholeYear(t))
 		if err != nil {
@@ -91,6 +94,64 @@ func TestConcurrentDeliveriesOfOneEventCountOnce(t *testing.T) {
 	all.Wait()
 	days, err := counters.Days(t.Context(), wholeYear(t))
 	if err != nil || len(days) != 1 || days[0].Registrations != 1 {
+		t.Errorf("counted %v (%v)", days, err)
+	}
+}
+
+func TestConcurrentBatchesThatOverlapCountOnce(t *testing.T) {
+	t.Parallel()
+	counters := store.New(pgtest.New(t, "analytics", migrations.FS))
+	var increments []analytics.Increment
+	for i := range 60 {
+		increments = append(increments, analytics.Increment{
+			EventID: uuid.NewString(), Time: time.Date(2026, 5, 1+i%3, 5, 0, 0, 0, time.UTC), CurrencyCode: "EUR",
+			Counters: analytics.Counters{OrdersPlaced: 1},
+		})
+	}
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for round := range 20 {
+				random := rand.New(rand.NewPCG(uint64(worker), uint64(round)))
+				var batch []analytics.Increment
+				for _, i := range random.Perm(len(increments))[:20] {
+					batch = append(batch, increments[i])
+				}
+				if err := counters.Add(t.Context(), batch...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if err := counters.Add(t.Context(), increments...); err != nil {
+		t.Error(err)
+	}
+	days, err := counters.Days(t.Context(), wholeYear(t))
+	if err != nil || len(days) != 3 {
+		t.Fatalf("counted %v (%v)", days, err)
+	}
+	for _, day := range days {
+		if day.OrdersPlaced != 20 {
+			t.Errorf("%d orders on %s, want 20", day.OrdersPlaced, day.Date)
+		}
+	}
+}
+
+func TestABatchCountsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	counters := store.New(pgtest.New(t, "analytics", migrations.FS))
+	at := time.Date(2026, 5, 5, 5, 0, 0, 0, time.UTC)
+	good := analytics.Increment{EventID: uuid.NewString(), Time: at, CurrencyCode: "EUR", Counters: analytics.Counters{OrdersPlaced: 1}}
+	bad := analytics.Increment{EventID: uuid.NewString(), Time: at, CurrencyCode: "euro", Counters: analytics.Counters{OrdersPlaced: 1}}
+	if err := counters.Add(t.Context(), good, bad); err == nil {
+		t.Error("a currency that is none was counted")
+	}
+	if err := counters.Add(t.Context(), good); err != nil {
+		t.Error(err)
+	}
+	days, err := counters.Days(t.Context(), wholeYear(t))
+	if err != nil || len(days) != 1 || days[0].OrdersPlaced != 1 {
 		t.Errorf("counted %v (%v)", days, err)
 	}
 }

@@ -101,17 +101,18 @@ func placeArgs(ctx context.Context, p order.Placement) ([]any, error) {
 	}
 	l := newColumns(o.Lines)
 	return []any{
-		o.ID.String(), nullID(o.UserID), o.Email, nullText(o.GuestTokenHash), o.Currency, int16(len(o.Lines)),
+		o.ID, nullID(o.UserID), o.Email, nullText(o.GuestTokenHash), o.Currency, int16(len(o.Lines)),
 		o.Subtotal, o.Discount, o.Tax, o.Shipping, o.Total, address, nullID(o.CouponID), o.CouponCode, o.CreateTime, o.ExpireTime,
 		l.products, l.skus, l.names, l.quantities, l.prices, l.subtotals, l.discounts, l.rates, l.taxes, l.totals,
-		p.Step.ID.String(), string(p.Step.Type), p.Step.Message, p.Step.Actor, p.Step.Key,
+		p.Step.ID, string(p.Step.Type), p.Step.Message, p.Step.Actor, p.Step.Key,
 		row.ID, row.Type, row.Subject, row.Payload,
 	}, nil
 }
 
 // columns are lines as the arrays that unnest takes.
 type columns struct {
-	products, skus, names                       []string
+	products                                    []uuid.UUID
+	skus, names                                 []string
 	quantities, rates                           []int32
 	prices, subtotals, discounts, taxes, totals []int64
 }
@@ -119,12 +120,12 @@ type columns struct {
 func newColumns(lines []order.Line) columns {
 	n := len(lines)
 	c := columns{
-		products: make([]string, n), skus: make([]string, n), names: make([]string, n),
+		products: make([]uuid.UUID, n), skus: make([]string, n), names: make([]string, n),
 		quantities: make([]int32, n), rates: make([]int32, n), prices: make([]int64, n),
 		subtotals: make([]int64, n), discounts: make([]int64, n), taxes: make([]int64, n), totals: make([]int64, n),
 	}
 	for i, line := range lines {
-		c.products[i], c.skus[i], c.names[i] = line.ProductID.String(), line.SKU, line.Name
+		c.products[i], c.skus[i], c.names[i] = line.ProductID, line.SKU, line.Name
 		c.quantities[i], c.rates[i], c.prices[i] = line.Quantity, line.TaxBps, line.UnitPrice
 		c.subtotals[i], c.discounts[i], c.taxes[i], c.totals[i] = line.Subtotal, line.Discount, line.Tax, line.Total
 	}
@@ -184,7 +185,7 @@ func nullID(id uuid.UUID) any {
 	if id == uuid.Nil {
 		return nil
 	}
-	return id.String()
+	return id
 }
 
 func nullText(s string) any {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,17 +12,52 @@ import (
 	"github.com/commercestack/commercestack/services/product"
 )
 
-// Reserve reserves all lines or none: one statement, one round trip, one transaction.
+// reserveOne reserves pieces of one product, which is what most calls ask for, when nothing is in the way. There is no
+// order of locks to keep and nothing to undo: no row comes back unless the product is on sale, has the pieces and the
+// order holds no reservation, and a twin that opened it meanwhile makes the whole statement fail. Why it did not work is
+// for reserve_stock to say. It costs half of that one.
+//
+// The order that is placed next flushes this commit with its own, see reserve_stock.
+const reserveOne = `WITH moved AS (
+	UPDATE stock_level s SET reserved = s.reserved + $3::integer
+	FROM product p
+	WHERE s.product_id = $2 AND s.on_hand - s.reserved >= $3::integer
+		AND p.id = $2 AND p.delete_time IS NULL AND p.status = 'ACTIVE'
+		AND NOT EXISTS (SELECT FROM reservation r WHERE r.order_id = $1)
+	RETURNING p.id, p.sku, p.name, p.currency_code, p.price_minor, p.tax_class, p.weight_grams
+), opened AS (
+	INSERT INTO reservation (order_id, state, expire_time, create_time) SELECT $1, 'ACTIVE', $4, $5 FROM moved
+), written AS (
+	INSERT INTO stock_entry (id, product_id, kind, on_hand_delta, reserved_delta, reason, order_id, create_time)
+	SELECT $6, m.id, 'RESERVED', 0, $3::integer, '', $1, $5 FROM moved m
+), lines AS (
+	INSERT INTO reservation_line (order_id, product_id, quantity, sku, name, currency_code, price_minor, tax_class, weight_grams)
+	SELECT $1, m.id, $3::integer, m.sku, m.name, m.currency_code, m.price_minor, m.tax_class, m.weight_grams FROM moved m
+)
+SELECT m.sku, m.name, m.currency_code, m.price_minor, m.tax_class, m.weight_grams, set_config('synchronous_commit', 'off', true)
+FROM moved m`
+
+const reserveAll = `SELECT outcome, product_id, sku, name, currency_code, price_minor, tax_class,
+	weight_grams, quantity, available, expire_time FROM reserve_stock($1, $2, $3, $4, $5)`
+
+// Reserve reserves all lines or none in one transaction, and one round trip unless a line is refused.
 func (s *Store) Reserve(
 	ctx context.Context, order uuid.UUID, demand []product.Line, expire, now time.Time,
 ) ([]product.ReserveOutcome, error) {
+	if len(demand) == 1 {
+		outcome, done, err := s.reserveOne(ctx, order, demand[0], expire, now)
+		if err != nil {
+			return nil, postgres.Fault(err)
+		}
+		if done {
+			return []product.ReserveOutcome{outcome}, nil
+		}
+	}
 	ids, quantities := make([]uuid.UUID, len(demand)), make([]int32, len(demand))
 	for i, line := range demand {
 		ids[i], quantities[i] = line.ProductID, line.Quantity
 	}
-	rows, err := s.db.Pool().Query(ctx, `SELECT outcome, product_id, sku, name, currency_code, price_minor, tax_class,
-		weight_grams, quantity, available, expire_time FROM reserve_stock($1, $2, $3, $4, $5)`,
-		order, ids, quantities, expire, now)
+	rows, err := s.db.Pool().Query(ctx, reserveAll, order, ids, quantities, expire, now)
 	if err != nil {
 		return nil, postgres.Fault(err)
 	}
@@ -37,6 +73,38 @@ func (s *Store) Reserve(
 		return o, err
 	})
 	return outcomes, postgres.Fault(err)
+}
+
+// reserveOne is false when reserve_stock must look.
+func (s *Store) reserveOne(
+	ctx context.Context, order uuid.UUID, line product.Line, expire, now time.Time,
+) (product.ReserveOutcome, bool, error) {
+	o := product.ReserveOutcome{Result: product.ReserveDone, ExpireTime: expire.UTC()}
+	o.Sold.ProductID, o.Sold.Quantity = line.ProductID, line.Quantity
+	err := s.db.Pool().QueryRow(ctx, reserveOne, order, line.ProductID, line.Quantity, expire, now, ledgerID(now)).
+		Scan(&o.Sold.SKU, &o.Sold.Name, &o.Sold.UnitPrice.CurrencyCode, &o.Sold.UnitPrice.AmountMinor,
+			&o.Sold.TaxClass, &o.Sold.WeightGrams, nil)
+	if errors.Is(err, pgx.ErrNoRows) || postgres.IsUnique(err, "reservation_pkey") {
+		return product.ReserveOutcome{}, false, nil
+	}
+	return o, err == nil, err
+}
+
+// ledgerID is a UUIDv7 of the given time, as the database's ledger_id makes them: the cache asks for what is newer.
+func ledgerID(at time.Time) uuid.UUID {
+	id := uuid.New()
+	timeBits(&id, at)
+	id[6] = id[6]&0x0f | 0x70
+	return id
+}
+
+// timeBits sets the first 48 bits to the time in milliseconds.
+func timeBits(id *uuid.UUID, at time.Time) {
+	millis := at.UnixMilli()
+	for i := 5; i >= 0; i-- {
+		id[i] = byte(millis)
+		millis >>= 8
+	}
 }
 
 // Extend moves the expiry of a live reservation later.
@@ -75,11 +143,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time, limit int) (int, erro
 // sort by time, so the newest rows are the end of the primary key.
 func (s *Store) Changes(ctx context.Context, since time.Time) (version int64, products []uuid.UUID, err error) {
 	var first uuid.UUID
-	millis := since.UnixMilli()
-	for i := 5; i >= 0; i-- {
-		first[i] = byte(millis)
-		millis >>= 8
-	}
+	timeBits(&first, since)
 	err = s.db.Pool().QueryRow(ctx, `SELECT version, ARRAY(SELECT DISTINCT product_id FROM stock_entry WHERE id >= $1)
 		FROM catalog_state WHERE id = 1`, first).Scan(&version, &products)
 	return version, products, postgres.Fault(err)

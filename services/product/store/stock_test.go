@@ -312,19 +312,66 @@ func TestTrap28ConcurrentSweepersExpireEachReservationOnce(t *testing.T) {
 func TestReserveIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	ids := b.products(t, 5, 10)
 	var lines []product.Line
-	for _, id := range ids {
+	for _, id := range b.products(t, 5, 10) {
 		lines = append(lines, product.Line{ProductID: id, Quantity: 1})
 	}
-	n := pgtest.CountQueries(t.Context(), func(ctx context.Context) {
-		if _, err := b.reserve(ctx, uuid.New(), lines...); err != nil {
-			t.Fatal(err)
+	for _, demand := range [][]product.Line{lines, lines[:1]} {
+		n := pgtest.CountQueries(t.Context(), func(ctx context.Context) {
+			if _, err := b.reserve(ctx, uuid.New(), demand...); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 1 {
+			t.Errorf("%d statements for %d lines, want 1", n, len(demand))
 		}
-	})
-	if n != 1 {
-		t.Errorf("%d statements, want 1", n)
 	}
+}
+
+// TestOneLineIsReservedOrLeavesNothing goes where the statement for one product gives way to the one for all.
+func TestOneLineIsReservedOrLeavesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	good := b.create(t, product.Product{Name: "Good"}, 3).ID
+	draft := b.create(t, product.Product{Name: "Draft", Status: product.StatusDraft}, 3).ID
+	gone := b.create(t, product.Product{Name: "Gone"}, 3).ID
+	if err := b.service.Delete(t.Context(), gone, ""); err != nil {
+		t.Fatal(err)
+	}
+	order := uuid.New()
+	for _, step := range []struct {
+		name     string
+		order    uuid.UUID
+		product  uuid.UUID
+		quantity int32
+		want     error
+	}{
+		{"too many", order, good, 4, product.ErrOutOfStock},
+		{"unknown", order, uuid.New(), 1, fault.NotFound("product", "")},
+		{"draft", order, draft, 1, fault.NotFound("product", "")},
+		{"deleted", order, gone, 1, fault.NotFound("product", "")},
+		{"after refusals", order, good, 2, nil},
+		{"the same again", order, good, 2, nil},
+		{"another quantity", order, good, 1, product.ErrReservationMismatch},
+		{"another product", order, draft, 2, product.ErrReservationMismatch},
+		{"the rest", uuid.New(), good, 1, nil},
+		{"nothing left", uuid.New(), good, 1, product.ErrOutOfStock},
+		{"the same when nothing is left", order, good, 2, nil},
+	} {
+		sold, err := b.reserve(t.Context(), step.order, product.Line{ProductID: step.product, Quantity: step.quantity})
+		if !errors.Is(err, step.want) {
+			t.Errorf("%s: %v, want %v", step.name, err, step.want)
+		}
+		if err == nil && (len(sold) != 1 || sold[0].ProductID != good || sold[0].Quantity != step.quantity || sold[0].Name != "Good") {
+			t.Errorf("%s: sold %+v", step.name, sold)
+		}
+	}
+	for id, want := range map[uuid.UUID]product.Stock{good: {OnHand: 3, Reserved: 3}, draft: {OnHand: 3}} {
+		if got := b.stock(t, id); got != want {
+			t.Errorf("stock %+v, want %+v", got, want)
+		}
+	}
+	b.checkLedger(t)
 }
 
 // TestReserveKeepsItsPlans notices a function that is replaced without its
