@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 			developmentSpec, func(in *Input) { in.Stack.Name = "1shop" }, "metadata.name",
 		},
 		"a shape of the future": {
-			developmentSpec, func(in *Input) { in.RenderRevision = CurrentRenderRevision + 1 }, "spec.renderRevision: Invalid value: 2: this operator knows the revisions 1 to 1",
+			developmentSpec, func(in *Input) { in.RenderRevision = CurrentRenderRevision + 1 }, "spec.renderRevision: Invalid value: 3: this operator knows the revisions 1 to 2",
 		},
 		"a variable of the operator": {
 			developmentSpec + "  services: [{name: order}, {name: user, env: [{name: COMMERCE_X}, {name: COMMERCE_COMPONENTS, value: order}]}]\n", everywhere,
