@@ -213,4 +213,6 @@ func (v *visit) request() rollout.Request {
 }
 
 // requester is who changed the spec last, as an admission policy vouches for.
-func (v *visit) requester() string { return strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationRequestedBy]) }
+func (v *visit) requester() string {
+	return strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationRequestedBy])
+}

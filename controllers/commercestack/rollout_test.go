@@ -1,6 +1,7 @@
 package commercestack_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -248,15 +249,15 @@ func TestBrokenRevisionsAreTakenBack(t *testing.T) {
 func TestFailingMigrationTouchesNothing(t *testing.T) {
 	t.Parallel()
 	w, clock, stack := rolling(t, map[string]flaw{"1.1.0": flawMigration}, nil)
-	generations := w.generations(t)
+	templates := w.templates(t)
 	stack = w.upgrade(t, stack, "1.1.0")
 	stack = w.roll(t, clock, stack, "failed", phase(v1alpha1.RolloutFailed))
 	if c := condition(t, stack, v1alpha1.ConditionStalled); c.Reason != "MigrationFailed" || !strings.Contains(c.Message, "delete the Job") || !isTrue(stack, v1alpha1.ConditionReady) {
 		t.Errorf("afterwards:%s", describe(stack))
 	}
 	w.runsOnly(t, "1.0.0")
-	if after := w.generations(t); !maps.Equal(generations, after) {
-		t.Errorf("Deployments were touched: %v, %v", generations, after)
+	if after := w.templates(t); !maps.Equal(templates, after) {
+		t.Errorf("Deployments were touched: %v, %v", templates, after)
 	}
 	// A person who resumes has it run again, and it fails again; once the cause is gone it does not.
 	failed := w.jobs(t, desired.JobMigrate)
@@ -268,20 +269,26 @@ func TestFailingMigrationTouchesNothing(t *testing.T) {
 	w.ready(t, stack)
 	w.runsOnly(t, "1.1.0")
 	for _, job := range w.jobs(t, desired.JobMigrate) {
-		if slices.ContainsFunc(failed, func(old batchv1.Job) bool { return old.UID == job.UID && len(old.Status.Conditions) > 0 && old.Status.Succeeded == 0 }) {
+		if slices.ContainsFunc(failed, func(old batchv1.Job) bool {
+			return old.UID == job.UID && len(old.Status.Conditions) > 0 && old.Status.Succeeded == 0
+		}) {
 			t.Error("the failed Job is still there")
 		}
 	}
 }
 
-// generations of Deployments change with their spec.
-func (w *world) generations(t *testing.T) map[string]int64 {
+// templates are hashes of the pod templates of Deployments: pods restart when they change.
+func (w *world) templates(t *testing.T) map[string]string {
 	t.Helper()
 	list := &appsv1.DeploymentList{}
 	w.list(t, list)
-	all := map[string]int64{}
+	all := map[string]string{}
 	for _, d := range list.Items {
-		all[d.Name] = d.Generation
+		content, err := json.Marshal(d.Spec.Template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[d.Name] = desired.Hash(string(content))
 	}
 	return all
 }
@@ -520,12 +527,12 @@ func TestAdoptsWhatRuns(t *testing.T) {
 		s.Spec.Rollout = v1alpha1.RolloutSpec{}
 	})
 	w.forgetRollouts(t, stack)
-	generations := w.generations(t)
+	templates := w.templates(t)
 	w.restart(t)
 	stack = w.roll(t, clock, w.read(t, stack), "adopted", func(s *v1alpha1.CommerceStack) bool { return s.Status.CurrentRevision == s.Status.UpdateRevision })
 	stack = w.ready(t, stack)
-	if after := w.generations(t); !maps.Equal(generations, after) {
-		t.Errorf("Deployments changed: %v, %v", generations, after)
+	if after := w.templates(t); !maps.Equal(templates, after) {
+		t.Errorf("Deployments changed: %v, %v", templates, after)
 	}
 	if stack.Status.Version != "1.0.0" || stack.Status.Rollout.Phase != v1alpha1.RolloutComplete {
 		t.Errorf("adopted as %+v", stack.Status.Rollout)

@@ -53,16 +53,16 @@ var testImages = desired.Images{Platform: "example.com/commerce", Postgres: "exa
 // visits one by one.
 type world struct {
 	client.Client
-	namespace  string
-	mapper     meta.RESTMapper
-	events     *events.FakeRecorder
-	clock      clock.PassiveClock
-	funcs      interceptor.Funcs
-	gateways   *gateways
+	namespace string
+	mapper    meta.RESTMapper
+	events    *events.FakeRecorder
+	clock     clock.PassiveClock
+	funcs     interceptor.Funcs
+	gateways  *gateways
 	// prepare makes what a stack needs.
 	prepare func(*testing.T, *world)
 	// flaws are those of versions; nil plays Deployments without pods.
-	flaws map[string]flaw
+	flaws      map[string]flaw
 	reconciler *commercestack.Reconciler
 }
 
