@@ -43,6 +43,10 @@ type Config struct {
 	LeaseNamespace string
 	// ClusterDomain of Services.
 	ClusterDomain string
+	// PrometheusURL answers the queries of rollouts; empty without Prometheus.
+	PrometheusURL string
+	// Namespace the operator runs in, empty where nobody knows.
+	Namespace string
 	// Concurrency is how many stacks are visited at a time.
 	Concurrency int
 	// Rotation replaces waits and limits of rotations, where it is not zero.

@@ -19,8 +19,9 @@ type RolloutSpec struct {
 	// +listType=atomic
 	// +optional
 	Steps []RolloutStep `json:"steps,omitempty"`
-	// Analysis decides whether a canary goes on. Default: error rate, latency and
-	// payment success of the gateway and of billing.
+	// Analysis decides whether a canary goes on. Default: error-rate and
+	// payment-success fail above 0.01, latency-p95 above 1 second, three times
+	// each, ten seconds apart.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=map
 	// +listMapKey=name
@@ -40,6 +41,12 @@ type RolloutSpec struct {
 	// +kubebuilder:default=None
 	// +optional
 	Approval string `json:"approval,omitempty"`
+	// Windows in which a rollout may begin; none is always. One that runs when a
+	// window closes goes on, and going back waits for no window.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=atomic
+	// +optional
+	Windows []RolloutWindow `json:"windows,omitempty"`
 	// HistoryLimit is how many old revisions are kept for undo.
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
@@ -59,6 +66,33 @@ const (
 	ApprovalBeforePromote = "BeforePromote"
 )
 
+// RolloutWindow is a time of the week in which rollouts may begin, in UTC.
+//
+// +kubebuilder:validation:XValidation:rule="self.from != self.until",message="a window needs a length: from and until must differ"
+type RolloutWindow struct {
+	// Days on which the window opens; none is every day.
+	// +kubebuilder:validation:MaxItems=7
+	// +listType=set
+	// +optional
+	Days []Weekday `json:"days,omitempty"`
+	// From is the time of the day at which it opens, as 22:00.
+	// +required
+	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
+	// +kubebuilder:validation:MaxLength=5
+	From string `json:"from"`
+	// Until is the time at which it closes, on the next day if it is before from.
+	// +required
+	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
+	// +kubebuilder:validation:MaxLength=5
+	Until string `json:"until"`
+}
+
+// Weekday is a day of the week.
+//
+// +kubebuilder:validation:Enum=Monday;Tuesday;Wednesday;Thursday;Friday;Saturday;Sunday
+// +kubebuilder:validation:MaxLength=9
+type Weekday string
+
 // RolloutStep is one step of a canary.
 type RolloutStep struct {
 	// Weight is the new revision's share of the requests, in percent.
@@ -76,7 +110,17 @@ type RolloutStep struct {
 	Pause *metav1.Duration `json:"pause,omitempty"`
 }
 
+// The measures that need no query.
+const (
+	MeasureErrorRate      = "error-rate"
+	MeasureLatencyP95     = "latency-p95"
+	MeasurePaymentSuccess = "payment-success"
+)
+
 // AnalysisSpec is one measure of a canary.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.query) || self.name in ['error-rate', 'latency-p95', 'payment-success']",message="a measure without a query must be error-rate, latency-p95 or payment-success"
+// +kubebuilder:validation:XValidation:rule="has(self.successBelow) || has(self.failAbove)",message="a measure needs successBelow or failAbove"
 type AnalysisSpec struct {
 	// Name of the measure.
 	// +required
@@ -84,8 +128,10 @@ type AnalysisSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
 	// Query in PromQL; {{stack}}, {{namespace}} and {{revision}} are filled in.
-	// Empty, the name must be one of the built-in measures: error-rate,
-	// latency-p95, payment-success.
+	// Empty, the name must be one of the built-in measures: error-rate (the share
+	// of the canary's answers that are server errors), latency-p95 (seconds),
+	// payment-success (the share of payments that the canary failed). All of them
+	// are better the smaller they are.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	Query string `json:"query,omitempty"`

@@ -160,7 +160,7 @@ const (
 
 // RolloutStatus is the running or last rollout.
 type RolloutStatus struct {
-	// Phase is Idle, AwaitingApproval, Migrating, Progressing, Paused, Promoting, RollingBack, Complete, RolledBack or Failed.
+	// Phase is Idle, Pending, AwaitingApproval, Migrating, Progressing, Paused, Promoting, RollingBack, Complete, RolledBack or Failed.
 	// +optional
 	Phase string `json:"phase,omitempty"`
 	// Revision that is rolled out.

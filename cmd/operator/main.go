@@ -28,6 +28,8 @@ type flags struct {
 	LeaderElect   bool     `env:"OPERATOR_LEADER_ELECT" help:"Let one of several operators act."`
 	LeaseNS       string   `env:"OPERATOR_LEASE_NAMESPACE" help:"Namespace of the lease; empty is the pod's own." name:"lease-namespace"`
 	ClusterDomain string   `default:"cluster.local" env:"OPERATOR_CLUSTER_DOMAIN" help:"Domain of Services."`
+	PrometheusURL string   `env:"OPERATOR_PROMETHEUS_URL" help:"Address of a Prometheus that answers the queries of rollouts." name:"prometheus-url"`
+	Namespace     string   `env:"OPERATOR_NAMESPACE" help:"Namespace the operator runs in, from which it reads the metrics of canaries."`
 	Concurrency   int      `default:"4" env:"OPERATOR_CONCURRENCY" help:"How many stacks are visited at a time."`
 
 	// Waits of rotations, shortened for tests on a cluster: what is signed or sealed
@@ -64,7 +66,7 @@ func run(ctx context.Context) error {
 	return controllers.Run(ctx, cluster, controllers.Config{
 		Images:     desired.Images{Platform: f.PlatformImage, Postgres: f.PostgresImage, Redis: f.RedisImage},
 		Namespaces: f.Namespaces, MetricsListen: f.MetricsListen, ProbeListen: f.ProbeListen, LeaderElect: f.LeaderElect, LeaseNamespace: f.LeaseNS,
-		ClusterDomain: f.ClusterDomain, Concurrency: f.Concurrency,
+		ClusterDomain: f.ClusterDomain, PrometheusURL: f.PrometheusURL, Namespace: f.Namespace, Concurrency: f.Concurrency,
 		Rotation: rotation.Policy{
 			Settle: f.RotationSettle, IdentityLife: f.RotationIdentityLife, WebhookOverlap: f.RotationWebhookOverlap,
 			SigningLead: f.RotationSigningLead, SigningLife: f.RotationSigningLife,

@@ -1,67 +1,88 @@
 package commercestack
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
-	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/rollout"
 )
 
-// revision is the hash of what a rollout brings: the images, and the shape of pods.
-func (v *visit) revision() string {
-	parts := []string{fmt.Sprint(v.in.RenderRevision), desired.PlatformImage(v.in, "")}
-	for _, component := range desired.Components() {
-		parts = append(parts, desired.PlatformImage(v.in, component))
+const (
+	// byAnnotation stands for whoever may annotate the stack.
+	byAnnotation = "annotation"
+	// approvalPoll is how often approvals are looked for while one is waited for.
+	approvalPoll = 5 * time.Second
+)
+
+var kindApproval = v1alpha1.GroupVersion.WithKind("ReleaseApproval")
+
+// approvals are the agreements that exist while one is waited for. Nobody knows
+// who annotated a stack, so in Production an annotation approves nothing.
+func (v *visit) approvals(ctx context.Context) ([]rollout.Approval, error) {
+	if v.roll.State.Phase != rollout.PhaseAwaitingApproval {
+		return nil, nil
 	}
-	return desired.Hash(parts...)
+	var all []rollout.Approval
+	if revision := strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationApprove]); revision != "" && !v.roll.policy.FourEyes {
+		all = append(all, rollout.Approval{Revision: revision, By: byAnnotation})
+	}
+	given, err := v.releaseApprovals(ctx)
+	return append(all, given...), err
 }
 
-// decide finds out which revision is wanted and whether it may begin. The first
-// installation needs nobody's approval: there are no customers yet.
-func (v *visit) decide() {
-	revision := v.revision()
-	v.status.UpdateRevision = revision
-	approved := strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationApprove]) == revision
-	changed := v.status.CurrentRevision != "" && v.status.CurrentRevision != revision
-	v.awaiting = changed && !approved && v.stack.Spec.Rollout.Approval != v1alpha1.ApprovalNone
-	if v.awaiting {
-		v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue, v1alpha1.RolloutAwaitingApproval, fmt.Sprintf(
-			"Revision %s (version %s) waits for approval. To approve: kubectl annotate commercestack %s -n %s %s=%s --overwrite",
-			revision, v.stack.Spec.Version, v.stack.Name, v.stack.Namespace, v1alpha1.AnnotationApprove, revision))
+// releaseApprovals reads the ReleaseApprovals of the stack past the cache, none
+// where the cluster does not know the kind.
+func (v *visit) releaseApprovals(ctx context.Context) ([]rollout.Approval, error) {
+	if _, err := v.Mapper.RESTMapping(kindApproval.GroupKind(), kindApproval.Version); err != nil {
+		return nil, nil //nolint:nilerr // without the kind there is no approval
+	}
+	v.lookAfter(approvalPoll)
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(kindApproval.GroupVersion().WithKind(kindApproval.Kind + "List"))
+	if err := v.Live.List(ctx, list, client.InNamespace(v.stack.Namespace)); err != nil {
+		if meta.IsNoMatchError(err) || missing(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("list ReleaseApprovals: %w", err)
+	}
+	var all []rollout.Approval
+	for i := range list.Items {
+		field := func(name string) string {
+			text, _, _ := unstructured.NestedString(list.Items[i].Object, "spec", name)
+			return text
+		}
+		if field("stack") != v.stack.Name {
+			continue
+		}
+		approval := rollout.Approval{Revision: field("revision"), By: field("by")}
+		if end := field("expiresAt"); end != "" {
+			at, err := time.Parse(time.RFC3339, end)
+			if err != nil {
+				continue // an end that cannot be read may have passed
+			}
+			approval.ExpiresAt = at
+		}
+		all = append(all, approval)
+	}
+	return all, nil
+}
+
+// noteApproval says whether a revision waits for a person.
+func (v *visit) noteApproval() {
+	s := v.roll.State
+	if s.Phase != rollout.PhaseAwaitingApproval {
+		v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionFalse, reasonNone, "")
 		return
 	}
-	v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionFalse, reasonNone, "")
-}
-
-// noteRollout puts the rollout into the status.
-func (v *visit) noteRollout(complete bool) {
-	rollout := v1alpha1.RolloutStatus{}
-	if v.status.Rollout != nil {
-		rollout = *v.status.Rollout
-	}
-	now := metav1.NewTime(v.now.Truncate(timeUnit))
-	if rollout.Revision != v.status.UpdateRevision {
-		rollout = v1alpha1.RolloutStatus{Revision: v.status.UpdateRevision, StartedAt: &now}
-	}
-	switch {
-	case v.awaiting:
-		rollout.Phase = v1alpha1.RolloutAwaitingApproval
-	case complete:
-		if rollout.Phase != v1alpha1.RolloutComplete {
-			rollout.FinishedAt = &now
-		}
-		rollout.Phase = v1alpha1.RolloutComplete
-	case !v.is(v1alpha1.ConditionMigrationsApplied):
-		rollout.Phase = v1alpha1.RolloutMigrating
-	default:
-		rollout.Phase = v1alpha1.RolloutProgressing
-	}
-	if rollout.Phase != v1alpha1.RolloutComplete && v.status.CurrentRevision == v.status.UpdateRevision {
-		rollout.Phase = v1alpha1.RolloutComplete // pods of this revision come and go; it is still rolled out
-	}
-	rollout.Wave = v.wave
-	v.status.Rollout = &rollout
+	v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue, v1alpha1.RolloutAwaitingApproval, fmt.Sprintf(
+		"Version %[2]s: %[3]s. To approve: kubectl commerce approve %[4]s -n %[5]s --revision %[1]s",
+		s.Target, v.versionOf(s.Target), strings.TrimSuffix(s.Message, "."), v.stack.Name, v.stack.Namespace))
 }

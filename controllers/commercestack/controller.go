@@ -14,6 +14,7 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/measure"
 	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
@@ -46,13 +47,27 @@ type Config struct {
 	ClusterDomain string
 	// Rotation replaces waits and limits of rotations, where it is not zero.
 	Rotation rotation.Policy
+	// Measurer looks at canaries and at the gateways before them.
+	Measurer Measurer
+	// Namespace the operator runs in, empty where nobody knows.
+	Namespace string
+}
+
+// Measurer looks at canaries and at the gateways before them.
+type Measurer interface {
+	// Weights are the shares in percent that a gateway's pod gives canaries, by component.
+	Weights(ctx context.Context, address string) (map[string]int32, error)
+	// Begin is called before the first measurement of a question, and may be again.
+	Begin(ctx context.Context, q measure.Question)
+	// Measure answers a question, nil without data. measure.ErrEarly means to ask later.
+	Measure(ctx context.Context, q measure.Question) (*float64, error)
 }
 
 // Validate finds what is missing.
 func (c Config) Validate() error {
 	switch {
-	case c.Client == nil, c.Live == nil, c.Mapper == nil, c.Recorder == nil, c.Clock == nil:
-		return fmt.Errorf("the reconciler lacks a client, a mapper, a recorder or a clock")
+	case c.Client == nil, c.Live == nil, c.Mapper == nil, c.Recorder == nil, c.Clock == nil, c.Measurer == nil:
+		return fmt.Errorf("the reconciler lacks a client, a mapper, a recorder, a clock or a measurer")
 	case c.Images.Platform == "" || c.Images.Postgres == "" || c.Images.Redis == "":
 		return fmt.Errorf("the images of the platform, of PostgreSQL and of Redis must be given")
 	case c.ClusterDomain == "":
@@ -67,6 +82,8 @@ type Reconciler struct {
 	applier *apply.Applier
 	foreign *foreignKinds
 	phases  []phase
+	// measured waits for the next visit of its stack.
+	measured measured
 }
 
 // phase is one step of a visit.
@@ -90,6 +107,7 @@ func New(config Config) (*Reconciler, error) {
 			{"delete", (*visit).finalize},
 			{"pause", (*visit).pause},
 			{"preflight", (*visit).preflight},
+			{"revision", (*visit).openRollout},
 			{"certificates", (*visit).certificates},
 			{"vault", (*visit).openVault},
 			{"rotation", (*visit).rotate},
@@ -97,6 +115,7 @@ func New(config Config) (*Reconciler, error) {
 			{"data", (*visit).data},
 			{"restore", (*visit).restore},
 			{"backup", (*visit).backup},
+			{"rollout", (*visit).rollout},
 			{"migrate", (*visit).migrate},
 			{"sales", (*visit).sales},
 			{"services", (*visit).services},

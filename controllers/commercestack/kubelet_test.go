@@ -18,9 +18,15 @@ import (
 func (w *world) playCluster(t *testing.T) bool {
 	t.Helper()
 	busy := false
+	if w.flaws != nil {
+		busy = w.playPods(t)
+	}
 	deployments := &appsv1.DeploymentList{}
 	w.list(t, deployments)
 	for i := range deployments.Items {
+		if w.flaws != nil {
+			break
+		}
 		d := &deployments.Items[i]
 		n := ptr.Deref(d.Spec.Replicas, 1)
 		busy = w.putStatus(t, d, func() any { return d.Status }, func() {
@@ -40,7 +46,11 @@ func (w *world) playCluster(t *testing.T) bool {
 	w.list(t, jobs)
 	for i := range jobs.Items {
 		if j := &jobs.Items[i]; len(j.Status.Conditions) == 0 {
-			w.endJob(t, j, batchv1.JobComplete)
+			end := batchv1.JobComplete
+			if w.flaws[tagOf(&j.Spec.Template.Spec)] == flawMigration {
+				end = batchv1.JobFailed
+			}
+			w.endJob(t, j, end)
 			busy = true
 		}
 	}

@@ -225,7 +225,10 @@ func TestUnsupportedAndInvalidSpecsAreStalled(t *testing.T) {
 		change func(*v1alpha1.CommerceStackSpec)
 		want   string
 	}{
-		"canary":   {func(s *v1alpha1.CommerceStackSpec) { s.Rollout.Strategy = v1alpha1.RolloutCanary }, "RollingUpdate"},
+		"canary": {func(s *v1alpha1.CommerceStackSpec) {
+			first := int32(1)
+			s.Rollout.Strategy, s.RenderRevision = v1alpha1.RolloutCanary, &first
+		}, "set spec.renderRevision to 2"},
 		"external": {func(s *v1alpha1.CommerceStackSpec) { s.Secrets.Source = "ExternalSecret" }, "Generated"},
 		"backup":   {func(s *v1alpha1.CommerceStackSpec) { s.Migrations.RequireBackup = true }, "false"},
 		"cnpg":     {func(s *v1alpha1.CommerceStackSpec) { s.Postgres.Mode = v1alpha1.DataManaged }, "CloudNativePG"},

@@ -13,11 +13,6 @@ type limit struct {
 // it is refused with a sentence, instead of being run as if it had not asked.
 var limits = []limit{
 	{
-		"rollout.strategy",
-		func(s *v1alpha1.CommerceStackSpec) bool { return s.Rollout.Strategy == v1alpha1.RolloutCanary },
-		"Canary is not supported by this version of the operator: use RollingUpdate",
-	},
-	{
 		"secrets.source",
 		func(s *v1alpha1.CommerceStackSpec) bool { return s.Secrets.Source == "ExternalSecret" },
 		"ExternalSecret is not supported by this version of the operator: use Generated",

@@ -20,6 +20,15 @@ var (
 		Name: "commercestack_condition",
 		Help: "Conditions of stacks: 1 for the status that holds, 0 for the others.",
 	}, []string{"namespace", "stack", "condition", "status"})
+	rollouts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "commercestack_rollouts_total",
+		Help: "Rollouts by how they ended: Complete, RolledBack or Failed.",
+	}, []string{"namespace", "stack", "outcome"})
+	rolloutSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "commercestack_rollout_seconds",
+		Help:    "Duration of rollouts without the time that they waited for people.",
+		Buckets: []float64{10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200},
+	}, []string{"outcome"})
 	secretAge = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "commercestack_secret_rotated_timestamp_seconds",
 		Help: "When the version of a secret or certificate in use came into use.",
@@ -40,7 +49,7 @@ var (
 )
 
 func init() { //nolint:gochecknoinits // the registry of controller-runtime is a global that is filled this way
-	metrics.Registry.MustRegister(phaseSeconds, conditionGauge, secretAge, secretExpiry, rotations, rotationSeconds)
+	metrics.Registry.MustRegister(phaseSeconds, conditionGauge, rollouts, rolloutSeconds, secretAge, secretExpiry, rotations, rotationSeconds)
 }
 
 // measure shows the status as metrics.
@@ -72,6 +81,7 @@ func gaugeTime(gauge prometheus.Gauge, at *metav1.Time) {
 func forgetMetrics(stack types.NamespacedName) {
 	labels := prometheus.Labels{"namespace": stack.Namespace, "stack": stack.Name}
 	conditionGauge.DeletePartialMatch(labels)
+	rollouts.DeletePartialMatch(labels)
 	secretAge.DeletePartialMatch(labels)
 	secretExpiry.DeletePartialMatch(labels)
 	forgetBackups(stack)

@@ -97,6 +97,10 @@ func (v *visit) preflight(ctx context.Context) Result {
 		return stalledStop("NotSupported", "spec.renderRevision %d is newer than this operator, which knows up to %d: upgrade the operator or lower it",
 			v.in.RenderRevision, desired.CurrentRenderRevision)
 	}
+	if v.stack.Spec.Rollout.Strategy == v1alpha1.RolloutCanary && !desired.ReadsRoutes(v.in) {
+		return stalledStop("NotSupported", "spec.rollout.strategy: Canary needs a gateway that reads a routing table: set spec.renderRevision to %d, "+
+			"which replaces every pod of the gateway once, or use RollingUpdate", desired.CurrentRenderRevision)
+	}
 	if v.in.PostgresMode == v1alpha1.DataManaged && !v.in.Capabilities.CloudNativePG {
 		return stalledStop("CloudNativePGMissing", "postgres.mode is Managed, but the cluster has no CloudNativePG (clusters.postgresql.cnpg.io): install it")
 	}

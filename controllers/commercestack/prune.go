@@ -55,11 +55,10 @@ func (v *visit) prune(ctx context.Context) Result {
 	return failed(outcome.Err())
 }
 
-// spareJob keeps a Job that still runs, and the record of the last migration
-// while its successor waits for approval.
+// spareJob keeps a Job that still runs.
 func (v *visit) spareJob(object client.Object) bool {
 	job, ok := object.(*batchv1.Job)
-	return ok && (ended(job) == nil || v.awaiting)
+	return ok && ended(job) == nil
 }
 
 // pruneContent deletes Secrets and ConfigMaps that are named by their content and

@@ -1,15 +1,17 @@
 package commercestack
 
 // What the operator may do. It reads Secrets because it makes and passes on
-// passwords; it never reads a pod's log and never executes in one.
+// passwords; it never reads a pod's log and never executes in one. Of a pod it
+// changes an annotation alone, by which the kubelet looks at its volumes.
 //
 // +kubebuilder:rbac:groups=commercestack.dev,resources=commercestacks,verbs=get;list;watch;patch;update
 // +kubebuilder:rbac:groups=commercestack.dev,resources=commercestacks/status,verbs=get;patch;update
 // +kubebuilder:rbac:groups=commercestack.dev,resources=commercestacks/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=configmaps;persistentvolumeclaims;secrets;serviceaccounts;services,verbs=get;list;watch;create;update;patch;delete
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups=commercestack.dev,resources=releaseapprovals,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
-// +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=controllerrevisions;deployments;statefulsets,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=replicasets,verbs=list
 // +kubebuilder:rbac:groups=autoscaling,resources=horizontalpodautoscalers,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=batch,resources=cronjobs;jobs,verbs=get;list;watch;create;update;patch;delete

@@ -20,11 +20,11 @@ import (
 // observeSecrets is what the rotation decides by. Pods and Jobs are looked at for
 // the one secret that rotates alone.
 func (v *visit) observeSecrets(ctx context.Context, secrets []vault.Secret, states []rotation.State) (rotation.Stack, error) {
-	request, rolls := v.request(), v.rollsOut()
+	request, rolls := v.rotationRequest(), v.rollsOut()
 	moves := rotation.MovesPods(states)
 	stack := rotation.Stack{
 		Key: string(v.stack.UID), Secrets: map[string]rotation.Observation{}, Paused: v.pass.Dry(),
-		Rollout: rolls && !moves, RolloutWaits: moves && (rolls || v.rolloutPhase() == v1alpha1.RolloutPending),
+		Rollout: rolls && !moves, RolloutWaits: moves && (rolls || v.rolloutWaiting()),
 		Request: rotation.Request{Secret: request.Secret, ID: request.ID},
 	}
 	for i, secret := range secrets {

@@ -153,7 +153,7 @@ func (s *shop) play(t *testing.T) {
 }
 
 func templateOf(d *appsv1.Deployment) string {
-	return desired.Hash(fmt.Sprint(d.Spec.Template.Spec.Volumes), describeEnv(d), d.Spec.Template.Spec.Containers[0].Image)
+	return desired.Hash(fmt.Sprint(d.Spec.Template.Spec.Volumes), fmt.Sprint(d.Spec.Template.Spec.Containers[0].Env), d.Spec.Template.Spec.Containers[0].Image)
 }
 
 // playPods makes a Deployment's new pod, or takes its old one away: one of the two.

@@ -52,7 +52,7 @@ func TestASaleComesAndGoes(t *testing.T) {
 		Spec: v1alpha1.SaleEventSpec{
 			StackRef: v1alpha1.StackRef{Name: "shop"}, Start: metav1.NewTime(start), End: metav1.NewTime(start.Add(time.Hour)),
 			Services:       []v1alpha1.SaleService{{Name: v1alpha1.ComponentGateway, MinReplicas: 6, MaxReplicas: ptr.To[int32](20)}},
-			RateLimits:     map[string]v1alpha1.SaleRateLimit{"read": "100/1s:200"},
+			RateLimits:     map[string]v1alpha1.RateLimit{"read": "100/1s:200"},
 			ReservationTTL: &metav1.Duration{Duration: 5 * time.Minute},
 		},
 	}
@@ -176,8 +176,8 @@ func TestRulesOfSales(t *testing.T) {
 		"ends before it begins": func(s *v1alpha1.SaleEventSpec) { s.End = metav1.NewTime(now.Add(-time.Hour)) },
 		"ends at once":          func(s *v1alpha1.SaleEventSpec) { s.End = now },
 		"lasts for ever":        func(s *v1alpha1.SaleEventSpec) { s.End = metav1.NewTime(now.AddDate(1, 0, 0)) },
-		"no limit":              func(s *v1alpha1.SaleEventSpec) { s.RateLimits = map[string]v1alpha1.SaleRateLimit{"read": "0"} },
-		"a limit of nothing":    func(s *v1alpha1.SaleEventSpec) { s.RateLimits = map[string]v1alpha1.SaleRateLimit{"readd": "1/1s:1"} },
+		"no limit":              func(s *v1alpha1.SaleEventSpec) { s.RateLimits = map[string]v1alpha1.RateLimit{"read": "0"} },
+		"a limit of nothing":    func(s *v1alpha1.SaleEventSpec) { s.RateLimits = map[string]v1alpha1.RateLimit{"readd": "1/1s:1"} },
 		"min above max": func(s *v1alpha1.SaleEventSpec) {
 			s.Services = []v1alpha1.SaleService{{Name: "order", MinReplicas: 5, MaxReplicas: ptr.To[int32](4)}}
 		},

@@ -16,82 +16,81 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/rollout"
 )
 
 // timeUnit is the precision of times in a status.
 const timeUnit = time.Second
 
-// services keeps the components. Those whose turn in a rollout has not come are
-// rendered with the image they run, so that all else about them is kept.
+// services makes each wave run what the rollout assigns to it. Whatever revision
+// a component runs, all about it is kept.
 func (v *visit) services(ctx context.Context) Result {
 	live, err := v.deployments(ctx)
 	if err != nil {
 		return failed(err)
 	}
+	assignments := v.assignments()
 	var outcome Outcome
-	installing := v.status.CurrentRevision == ""
-	hold := v.awaiting || v.rotationHolds() || !v.is(v1alpha1.ConditionMigrationsApplied)
-	outcome.Add("simulator", v.simulator(ctx, hold, live))
-	v.wave = 0
-	complete := !hold
-	for _, wave := range v.waves() {
-		behind := false
-		for _, component := range wave.components {
-			outcome.Add(string(component), v.component(ctx, component, hold, live))
-			behind = behind || !v.rolledOut(component, live)
+	outcome.Add("simulator", v.simulator(ctx, assignments, live))
+	outcome.Add("routes", v.routes(ctx, assignments, live))
+	for i, components := range v.roll.Layout.Waves {
+		if i >= len(assignments) {
+			break
 		}
-		if behind && !hold {
-			complete, v.wave = false, wave.number
+		for _, component := range components {
+			outcome.Add(string(component), v.component(ctx, component, assignments[i], live))
+			if assignments[i].Canary != "" {
+				outcome.Add(string(component), v.canary(ctx, component, assignments[i], live))
+			}
 		}
-		// A first installation has no customers to protect from half of a version.
-		hold = hold || (behind && !installing)
 	}
+	outcome.Add("canaries", v.retireCanaries(ctx, assignments, live))
+	outcome.Add("measure", v.measureCanary(ctx))
 	v.noteServices(ctx, live, &outcome)
-	if complete {
-		v.status.CurrentRevision, v.status.Version = v.status.UpdateRevision, v.stack.Spec.Version
+	v.noteRolling(live)
+	if outcome.stalled != nil {
+		return Result{Err: outcome.stalled, RequeueAfter: outcome.requeue}
 	}
-	v.noteRollout(complete)
-	v.noteRolling(live, complete, installing)
-	return failed(outcome.Err())
+	return Result{Err: outcome.Err(), RequeueAfter: outcome.requeue}
 }
 
-// wave are the components that change together.
-type wave struct {
-	number     int32
-	components []v1alpha1.ComponentName
-}
-
-func (v *visit) waves() []wave {
-	var waves []wave
-	for _, component := range desired.Components() {
-		number := desired.Wave(v.in, component)
-		at := slices.IndexFunc(waves, func(w wave) bool { return w.number == number })
-		if at < 0 {
-			waves, at = append(waves, wave{number: number}), len(waves)
+// component applies the objects of a component, or, as long as no revision is
+// assigned to it, only names them.
+func (v *visit) component(ctx context.Context, name v1alpha1.ComponentName, a rollout.Assignment, live deploymentSet) Result {
+	in, waits := v.in, a.Stable == ""
+	if !waits {
+		var err error
+		if in, err = v.inputOf(ctx, a.Stable); err != nil {
+			v.keepComponent(name)
+			return failed(err)
 		}
-		waves[at].components = append(waves[at].components, component)
 	}
-	slices.SortFunc(waves, func(a, b wave) int { return int(a.number - b.number) })
-	return waves
-}
-
-// component applies the objects of a component, or, when it must wait and has
-// never run, only names them.
-func (v *visit) component(ctx context.Context, name v1alpha1.ComponentName, hold bool, live map[string]*appsv1.Deployment) Result {
-	in := v.in
-	runs := live[desired.ComponentName(v.stack.Name, name)]
-	if hold && runs != nil {
-		in = v.asItRuns(name, runs)
-	}
+	in.FreezeScaleDown = a.FreezeScaleDown
 	objects, err := desired.ForComponent(v.onSale(in), name)
 	if err != nil {
 		return stalled("InvalidSpec", "spec.services: %s: %v", name, err)
 	}
+	if !waits {
+		for _, deployment := range []*appsv1ac.DeploymentApplyConfiguration{objects.Deployment, objects.Worker} {
+			if deployment != nil {
+				deployment.WithAnnotations(map[string]string{annotationRevision: a.Stable})
+			}
+		}
+	}
 	var outcome Outcome
 	for _, object := range objects.Objects() {
-		outcome.Add("apply", failed(v.place(ctx, object, objects.InitialReplicas, hold && runs == nil)))
+		outcome.Add("apply", failed(v.place(ctx, object, objects.InitialReplicas, waits)))
 	}
 	return failed(outcome.Err())
+}
+
+// keepComponent names what a component has, so that it stays as it is.
+func (v *visit) keepComponent(name v1alpha1.ComponentName) {
+	if objects, err := desired.ForComponent(v.in, name); err == nil {
+		for _, object := range objects.Objects() {
+			_ = v.pass.Keep(object)
+		}
+	}
 }
 
 // place applies one object of a component.
@@ -112,32 +111,25 @@ func (v *visit) place(ctx context.Context, object runtime.ApplyConfiguration, in
 	return v.pass.Autoscaled(ctx, deployment, first)
 }
 
-// asItRuns is the input with the image and version that a component runs now.
-func (v *visit) asItRuns(name v1alpha1.ComponentName, runs *appsv1.Deployment) desired.Input {
+// simulator keeps the simulated Stripe of a Development stack, of the revision
+// that billing runs.
+func (v *visit) simulator(ctx context.Context, assignments []rollout.Assignment, live deploymentSet) Result {
 	in := v.in
-	in.Stack = v.stack.DeepCopy()
-	if version := runs.Labels[desired.LabelVersion]; version != "" {
-		in.Stack.Spec.Version = version
+	a, _ := assigned(v.roll.Layout, assignments, v1alpha1.ComponentBilling)
+	waits := a.Stable == "" && live[desired.ObjectName(v.stack.Name, desired.NameSimulator)] != nil
+	if a.Stable != "" && a.Stable != v.roll.revision {
+		var err error
+		if in, err = v.inputOf(ctx, a.Stable); err != nil {
+			in, waits = v.in, true
+		}
 	}
-	at := slices.IndexFunc(in.Stack.Spec.Services, func(s v1alpha1.ServiceSpec) bool { return s.Name == name })
-	if at < 0 {
-		in.Stack.Spec.Services = append(in.Stack.Spec.Services, v1alpha1.ServiceSpec{Name: name})
-		at = len(in.Stack.Spec.Services) - 1
-	}
-	if image := imageOf(runs); image != "" {
-		in.Stack.Spec.Services[at].Image = image
-	}
-	return in
-}
-
-// simulator keeps the simulated Stripe of a Development stack.
-func (v *visit) simulator(ctx context.Context, hold bool, live map[string]*appsv1.Deployment) Result {
-	server, ok := desired.Simulator(v.in)
-	if !ok {
+	in.Secrets.Simulator = v.in.Secrets.Simulator
+	server, ok := desired.Simulator(in)
+	if !ok || in.Secrets.Simulator == "" {
 		return Result{}
 	}
 	// The simulator makes a schema of its own, and a backup goes into an empty database.
-	if v.restoreDue() || hold && live[desired.ObjectName(v.stack.Name, desired.NameSimulator)] != nil {
+	if v.restoreDue() || waits {
 		for _, object := range server.Objects() {
 			if err := v.pass.Keep(object); err != nil {
 				return failed(err)
@@ -149,12 +141,16 @@ func (v *visit) simulator(ctx context.Context, hold bool, live map[string]*appsv
 }
 
 // deployments are the stack's, by name, from the cache.
-func (v *visit) deployments(ctx context.Context) (map[string]*appsv1.Deployment, error) {
+func (v *visit) deployments(ctx context.Context) (deploymentSet, error) {
+	return v.readDeployments(ctx, v.Client)
+}
+
+func (v *visit) readDeployments(ctx context.Context, reader client.Reader) (deploymentSet, error) {
 	list := &appsv1.DeploymentList{}
-	if err := v.Client.List(ctx, list, client.InNamespace(v.stack.Namespace), v.instance()); err != nil {
+	if err := reader.List(ctx, list, client.InNamespace(v.stack.Namespace), v.instance()); err != nil {
 		return nil, fmt.Errorf("list Deployments: %w", err)
 	}
-	live := make(map[string]*appsv1.Deployment, len(list.Items))
+	live := make(deploymentSet, len(list.Items))
 	for i := range list.Items {
 		live[list.Items[i].Name] = &list.Items[i]
 	}
@@ -167,21 +163,6 @@ func imageOf(deployment *appsv1.Deployment) string {
 		return containers[0].Image
 	}
 	return ""
-}
-
-// rolledOut says whether all pods of a component are of the wanted image and available.
-func (v *visit) rolledOut(name v1alpha1.ComponentName, live map[string]*appsv1.Deployment) bool {
-	names := []string{desired.ComponentName(v.stack.Name, name)}
-	if _, ok := desired.WorkerScale(v.in, name); ok {
-		names = append(names, desired.WorkerName(v.stack.Name, name))
-	}
-	for _, deployment := range names {
-		found := live[deployment]
-		if found == nil || imageOf(found) != desired.PlatformImage(v.in, name) || !settled(found) {
-			return false
-		}
-	}
-	return true
 }
 
 // settled says whether a Deployment has nothing left to do.
@@ -200,10 +181,18 @@ func wantedPods(d *appsv1.Deployment) int32 {
 }
 
 // noteRolling says whether pods are being replaced.
-func (v *visit) noteRolling(live map[string]*appsv1.Deployment, complete, installing bool) {
-	if v.status.UpdateRevision != v.status.CurrentRevision && !installing && !v.awaiting {
-		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, v1alpha1.RolloutProgressing,
-			fmt.Sprintf("Version %s replaces %s, wave %d.", v.stack.Spec.Version, v.status.Version, v.wave))
+func (v *visit) noteRolling(live deploymentSet) {
+	s := v.roll.State
+	installing := s.Current == ""
+	if s.Active() && !installing {
+		text := fmt.Sprintf("Revision %s (version %s) replaces %s, wave %d", s.Target, v.versionOf(s.Target), s.Current, s.Wave)
+		if s.Phase == rollout.PhaseRollingBack {
+			text = fmt.Sprintf("Revision %s (version %s) is taken back", s.Target, v.versionOf(s.Target))
+		}
+		if s.Message != "" {
+			text += ": " + s.Message
+		}
+		v.set(v1alpha1.ConditionRollingOut, metav1.ConditionTrue, string(s.Phase), text+".")
 		return
 	}
 	if name := v.replacing(live); name != "" && !installing {
@@ -211,7 +200,7 @@ func (v *visit) noteRolling(live map[string]*appsv1.Deployment, complete, instal
 		return
 	}
 	reason := v1alpha1.RolloutComplete
-	if !complete {
+	if installing || !s.Ended() {
 		reason = v1alpha1.RolloutIdle
 	}
 	v.set(v1alpha1.ConditionRollingOut, metav1.ConditionFalse, reason, "")
@@ -219,7 +208,7 @@ func (v *visit) noteRolling(live map[string]*appsv1.Deployment, complete, instal
 
 // replacing names a Deployment whose pods are not all of its newest template. One
 // that was changed in this visit counts, though the cache has not seen it yet.
-func (v *visit) replacing(live map[string]*appsv1.Deployment) string {
+func (v *visit) replacing(live deploymentSet) string {
 	for _, change := range v.pass.Changes() {
 		if change.Kind == "Deployment" && change.Verb == apply.Updated && !v.pass.Dry() {
 			return change.Name

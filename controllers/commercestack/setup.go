@@ -66,6 +66,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 		Owns(&appsv1.Deployment{}).
 		Owns(&appsv1.StatefulSet{}).
 		Owns(&batchv1.Job{}).
+		Owns(&appsv1.ControllerRevision{}, builder.WithPredicates(ours)).
 		Owns(&corev1.Service{}, builder.WithPredicates(ours)).
 		Owns(&corev1.ServiceAccount{}, builder.WithPredicates(ours)).
 		Owns(&corev1.ConfigMap{}, builder.WithPredicates(ours)).

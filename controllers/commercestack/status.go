@@ -99,6 +99,11 @@ func (v *visit) summarise() {
 		v.set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonReady, "Serving at "+v.status.URL+".")
 		v.summariseRollout()
 	}
+	if reason, message, held := v.held(); held && v.outcome.Err() == nil {
+		v.set(v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, message+".")
+		v.set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reason, "Nothing happens until the cause of Stalled is removed.")
+		return
+	}
 	if err := v.outcome.Err(); err != nil {
 		v.set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, "Retrying", err.Error())
 	}
@@ -114,18 +119,27 @@ func (v *visit) summariseRollout() {
 			return
 		}
 	}
+	if s := v.roll.State; !s.Ended() {
+		message := fmt.Sprintf("Revision %s (version %s) is %s", s.Target, v.versionOf(s.Target), strings.ToLower(string(s.Phase)))
+		if s.Message != "" {
+			message += ": " + s.Message
+		}
+		v.set(v1alpha1.ConditionReconciling, metav1.ConditionTrue, string(s.Phase), message+".")
+		return
+	}
 	v.set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonNone, "")
 }
 
-// waitingFor is the first vital condition that is not True. While a new image is
-// migrated to or rolled out, the old one still serves: that is no loss of Ready.
+// waitingFor is the first vital condition that is not True. While a new revision
+// is migrated to or rolled out, or failed, the old one still serves: that is no
+// loss of Ready.
 func (v *visit) waitingFor() (message, reason string) {
 	for _, name := range vital {
 		condition := meta.FindStatusCondition(v.status.Conditions, name)
 		if condition.Status == metav1.ConditionTrue {
 			continue
 		}
-		if name == v1alpha1.ConditionMigrationsApplied && v.status.CurrentRevision != "" && condition.Reason != reasonFailed {
+		if name == v1alpha1.ConditionMigrationsApplied && v.status.CurrentRevision != "" {
 			continue
 		}
 		return name + ": " + condition.Message, condition.Reason

@@ -53,11 +53,16 @@ var testImages = desired.Images{Platform: "example.com/commerce", Postgres: "exa
 // visits one by one.
 type world struct {
 	client.Client
-	namespace  string
-	mapper     meta.RESTMapper
-	events     *events.FakeRecorder
-	clock      clock.PassiveClock
-	funcs      interceptor.Funcs
+	namespace string
+	mapper    meta.RESTMapper
+	events    *events.FakeRecorder
+	clock     clock.PassiveClock
+	funcs     interceptor.Funcs
+	gateways  *gateways
+	// prepare makes what a stack needs.
+	prepare func(*testing.T, *world)
+	// flaws are those of versions; nil plays Deployments without pods.
+	flaws      map[string]flaw
 	reconciler *commercestack.Reconciler
 }
 
@@ -85,7 +90,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Client: direct, mapper: mapper, events: events.NewFakeRecorder(10_000), clock: clock.RealClock{}}
+	w := &world{Client: direct, mapper: mapper, events: events.NewFakeRecorder(10_000), clock: clock.RealClock{}, gateways: &gateways{}}
 	for _, option := range options {
 		option(w)
 	}
@@ -103,7 +108,7 @@ func (w *world) restart(t *testing.T) {
 	}
 	reconciler, err := commercestack.New(commercestack.Config{
 		Client: interceptor.NewClient(direct, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
-		Images: testImages, ClusterDomain: "cluster.local",
+		Images: testImages, ClusterDomain: "cluster.local", Measurer: w.gateways,
 	})
 	if err != nil {
 		t.Fatal(err)

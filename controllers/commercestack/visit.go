@@ -43,8 +43,6 @@ type visit struct {
 	// supposed are contents that stand in for those of the states, to find out what
 	// Secrets with them would be called.
 	supposed map[string]rotation.Content
-	// rotationMoves says that a rotation is replacing pods: no rollout begins.
-	rotationMoves bool
 	// answering is the Secret of the certificate that a request is carried out for.
 	answering string
 	// certificatesFailed says that SecretsCurrent tells of certificates already.
@@ -53,12 +51,12 @@ type visit struct {
 	notes []note
 	// gone says that the stack needs no status any more.
 	gone bool
-	// awaiting says that a new revision waits for a person.
-	awaiting bool
+	// roll is what is known of the stack's rollouts.
+	roll rolling
+	// rotationMovesPods says that a rotation replaces consumers: no rollout begins.
+	rotationMovesPods bool
 	// bootstrapping says that the first administrator is not there yet.
 	bootstrapping bool
-	// wave that a rollout is at.
-	wave int32
 	// sale is what running SaleEvents change.
 	sale saleevent.Overlay
 	// newborn says that the choices of a lifetime were made in this visit.
@@ -75,7 +73,7 @@ func (r *Reconciler) begin(stack *v1alpha1.CommerceStack) *visit {
 	v.in = desired.Input{
 		Stack: stack, Images: r.Images, RenderRevision: v.status.RenderRevision, PostgresMode: v.status.PostgresMode,
 		Secrets:      desired.Secrets{Components: map[v1alpha1.ComponentName]string{}},
-		Capabilities: r.foreign.capabilities(),
+		Capabilities: r.foreign.capabilities(), OperatorNamespace: r.Namespace,
 	}
 	if stack.Spec.RenderRevision != nil {
 		v.in.RenderRevision = *stack.Spec.RenderRevision

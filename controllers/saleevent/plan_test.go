@@ -72,12 +72,12 @@ func TestOverlappingEvents(t *testing.T) {
 	ttl := func(d time.Duration) *metav1.Duration { return &metav1.Duration{Duration: d} }
 	first := sale("first", noon, func(s *v1alpha1.SaleEventSpec) {
 		s.Services = []v1alpha1.SaleService{replicas("order", 5, 9), replicas("gateway", 3, 0)}
-		s.RateLimits = map[string]v1alpha1.SaleRateLimit{"read": "100/1s:10", "write": "10/1s:10"}
+		s.RateLimits = map[string]v1alpha1.RateLimit{"read": "100/1s:10", "write": "10/1s:10"}
 		s.ReservationTTL = ttl(5 * time.Minute)
 	})
 	second := sale("second", noon.Add(30*time.Minute), func(s *v1alpha1.SaleEventSpec) {
 		s.Services = []v1alpha1.SaleService{replicas("order", 7, 8)}
-		s.RateLimits = map[string]v1alpha1.SaleRateLimit{"read": "50/1s:900"}
+		s.RateLimits = map[string]v1alpha1.RateLimit{"read": "50/1s:900"}
 		s.ReservationTTL = ttl(8 * time.Minute)
 	})
 	other := sale("other", noon, func(s *v1alpha1.SaleEventSpec) { s.StackRef.Name = "another" })
@@ -88,7 +88,7 @@ func TestOverlappingEvents(t *testing.T) {
 	want := Overlay{
 		Events:     []string{"first", "second"},
 		Services:   map[v1alpha1.ComponentName]Replicas{"order": {7, 9}, "gateway": {3, 0}},
-		RateLimits: map[string]string{"read": "50/1s:900", "write": "10/1s:10"}, ReservationTTL: 5 * time.Minute,
+		RateLimits: map[string]v1alpha1.RateLimit{"read": "50/1s:900", "write": "10/1s:10"}, ReservationTTL: 5 * time.Minute,
 	}
 	if !reflect.DeepEqual(overlay, want) || !next.Equal(noon.Add(time.Hour)) {
 		t.Errorf("%+v until %s", overlay, next)
@@ -189,7 +189,7 @@ func TestPlansAreOfSets(t *testing.T) {
 			start := noon.Add(time.Duration(rapid.IntRange(-180, 180).Draw(r, "start")) * time.Minute)
 			events = append(events, sale(fmt.Sprint(i), start, func(s *v1alpha1.SaleEventSpec) {
 				s.Services = []v1alpha1.SaleService{replicas("order", int32(rapid.IntRange(1, 20).Draw(r, "min")), int32(rapid.IntRange(0, 40).Draw(r, "max")))}
-				s.RateLimits = map[string]v1alpha1.SaleRateLimit{"read": v1alpha1.SaleRateLimit(fmt.Sprintf("%d/1s:%d",
+				s.RateLimits = map[string]v1alpha1.RateLimit{"read": v1alpha1.SaleRateLimit(fmt.Sprintf("%d/1s:%d",
 					rapid.IntRange(1, 9).Draw(r, "rate"), rapid.IntRange(1, 9).Draw(r, "burst")))}
 			}))
 		}

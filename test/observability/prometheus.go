@@ -74,6 +74,9 @@ func StartPrometheus(ctx context.Context, folder, rules string, targets ...Targe
 	return p, nil
 }
 
+// URL is the server's address.
+func (p *Prometheus) URL() string { return "http://" + p.address }
+
 // Stop ends the server.
 func (p *Prometheus) Stop() {
 	_ = p.command.Process.Kill()

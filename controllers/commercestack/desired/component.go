@@ -53,13 +53,16 @@ func present(all ...runtime.ApplyConfiguration) []runtime.ApplyConfiguration {
 func ForComponent(in Input, name v1alpha1.ComponentName) (Component, error) {
 	spec, _ := service(in, name)
 	c := Component{ServiceAccount: serviceAccount(in, string(name)), Service: componentService(in, name)}
-	api := group{in: in, name: name, object: ComponentName(in.Stack.Name, name), role: RoleAPI, scale: APIScale(in, name), resources: spec.Resources}
+	api := group{in: in, name: name, object: ComponentName(in.Stack.Name, name), role: RoleAPI, scale: APIScale(in.current(), name), resources: spec.Resources}
 	if err := c.add(api, &c.Deployment, &c.HPA, &c.PDB); err != nil {
 		return Component{}, err
 	}
 	scale, ok := WorkerScale(in, name)
 	if !ok {
 		return c, nil
+	}
+	if wanted, ok := WorkerScale(in.current(), name); ok {
+		scale = wanted
 	}
 	worker := group{in: in, name: name, object: WorkerName(in.Stack.Name, name), role: RoleWorker, scale: scale, resources: workerResources(spec)}
 	return c, c.add(worker, &c.Worker, &c.WorkerHPA, &c.WorkerPDB)
@@ -73,6 +76,8 @@ type group struct {
 	role      string
 	scale     Scale
 	resources *corev1.ResourceRequirements
+	// canary serves and leaves the queues to the pods beside it.
+	canary bool
 }
 
 // add makes the objects of a group.
@@ -102,7 +107,7 @@ func (g group) programRole() string {
 	if g.role == RoleWorker {
 		return RoleWorker
 	}
-	if _, ok := WorkerScale(g.in, g.name); ok || !HasData(g.name) {
+	if _, ok := WorkerScale(g.in, g.name); ok || !HasData(g.name) || g.canary {
 		return RoleAPI
 	}
 	return "all"
@@ -148,6 +153,10 @@ func (g group) pod() *corev1ac.PodSpecApplyConfiguration {
 		container = container.WithVolumeMounts(mount("gateway-tls", publicTLSFolder, true))
 		pod = pod.WithVolumes(secretVolume("gateway-tls", secret, "tls.crt", "tls.key"))
 	}
+	if g.name == v1alpha1.ComponentGateway && ReadsRoutes(in) {
+		container = container.WithVolumeMounts(mount("routes", routesFolder, true))
+		pod = pod.WithVolumes(routesVolume(stack))
+	}
 	if g.name == v1alpha1.ComponentProduct && volumeUsed(in) {
 		container = container.WithVolumeMounts(mount("objects", objectsFolder, false))
 		pod = pod.WithVolumes(claimVolume("objects", ObjectName(stack, DataPart)))
@@ -169,7 +178,7 @@ func publicCertificate(in Input) string {
 
 func (g group) pdb() *policyv1ac.PodDisruptionBudgetApplyConfiguration {
 	unavailable := intstr.FromInt32(1)
-	if spec, _ := service(g.in, g.name); spec.Disruption != nil && spec.Disruption.MaxUnavailable != nil {
+	if spec, _ := service(g.in.current(), g.name); spec.Disruption != nil && spec.Disruption.MaxUnavailable != nil {
 		unavailable = *spec.Disruption.MaxUnavailable
 	}
 	return disruption(g.in, string(g.name), g.object, g.selector(), unavailable)

@@ -175,6 +175,9 @@ func gatewaySettings(in Input, s *settings) {
 	if Simulated(in) {
 		s.set("COMMERCE_STRIPESIM_URL", peerURL(in, NameSimulator))
 	}
+	if ReadsRoutes(in) {
+		s.set("COMMERCE_GATEWAY_ROUTES_FILE", routesFolder+"/"+RoutesKey)
+	}
 	s.setUnlessEmpty("COMMERCE_GATEWAY_WAF", strings.ToLower(gateway.WAF))
 	s.setUnlessEmpty("COMMERCE_GATEWAY_CORS_ORIGINS", strings.Join(slices.Sorted(slices.Values(gateway.CORSOrigins)), ","))
 	s.setUnlessEmpty("COMMERCE_GATEWAY_TRUSTED_PROXIES", strings.Join(slices.Sorted(slices.Values(gateway.TrustedProxies)), ","))

@@ -49,7 +49,8 @@ func Expose(in Input) Exposure {
 // gatewayService is the public Service. The annotations of the spec are for
 // whatever customers come through first.
 func gatewayService(in Input, s *corev1ac.ServiceApplyConfiguration, selector map[string]string) *corev1ac.ServiceApplyConfiguration {
-	gateway := in.Stack.Spec.Gateway
+	// Who may come is decided at once; what pods speak is their revision's.
+	gateway := in.current().Stack.Spec.Gateway
 	name, port := gatewayPort(in)
 	spec := corev1ac.ServiceSpec().WithType(corev1.ServiceTypeClusterIP).WithSelector(selector).
 		WithPorts(servicePort(name, port, "rpc").WithAppProtocol(name))

@@ -13,6 +13,9 @@ func (g group) hpa() *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration 
 		WithPolicies(scaling(autoscalingv2.PercentScalingPolicy, 100, 15), scaling(autoscalingv2.PodsScalingPolicy, 4, 15))
 	down := autoscalingv2ac.HPAScalingRules().WithStabilizationWindowSeconds(g.scale.Settle).WithSelectPolicy(autoscalingv2.MaxChangePolicySelect).
 		WithPolicies(scaling(autoscalingv2.PercentScalingPolicy, 50, 60))
+	if g.in.FreezeScaleDown {
+		down = down.WithSelectPolicy(autoscalingv2.DisabledPolicySelect)
+	}
 	cpu := autoscalingv2ac.ResourceMetricSource().WithName(corev1.ResourceCPU).
 		WithTarget(autoscalingv2ac.MetricTarget().WithType(autoscalingv2.UtilizationMetricType).WithAverageUtilization(g.scale.TargetCPU))
 	return own(g.in, string(g.name), autoscalingv2ac.HorizontalPodAutoscaler(g.object, g.in.Stack.Namespace)).

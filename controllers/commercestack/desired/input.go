@@ -6,11 +6,17 @@ import (
 
 // CurrentRenderRevision is the newest shape of pod templates that this package knows.
 //
-// Revision 2 gives Redis a file of users, so that its login can be rotated.
+//   - 1: the first one.
+//   - 2: Redis reads a file of users, so that its login can be rotated, and the
+//     gateway a routing table, by which a canary gets its share.
 const CurrentRenderRevision int32 = 2
 
-// usersRevision is the first with users of Redis.
-const usersRevision int32 = 2
+const (
+	// usersRevision is the first shape of pods whose Redis has users.
+	usersRevision int32 = 2
+	// renderRoutes is the first shape of pods whose gateway reads a routing table.
+	renderRoutes int32 = 2
+)
 
 // Input is all that decides what is desired.
 type Input struct {
@@ -37,6 +43,23 @@ type Input struct {
 	External ExternalPorts
 	// Capabilities are the kinds of others that the cluster has.
 	Capabilities Capabilities
+	// Current is the stack as it is now, nil for Stack. Where Stack is that of an
+	// older revision, numbers of pods and the way to the gateway come from Current.
+	// What pods are told about either is part of their template, and so of Stack.
+	Current *v1alpha1.CommerceStack
+	// FreezeScaleDown keeps autoscalers from taking pods away.
+	FreezeScaleDown bool
+	// OperatorNamespace is where the operator runs, which reads the metrics of
+	// gateways; empty where nobody knows.
+	OperatorNamespace string
+}
+
+// current is the input of the stack as it is now.
+func (in Input) current() Input {
+	if in.Current != nil {
+		in.Stack = in.Current
+	}
+	return in
 }
 
 // Images are full references, but for the platform's.

@@ -57,12 +57,6 @@ func migrationIdentity(in Input) []string {
 	return identity
 }
 
-// EarlierMigrationID is what an operator that named the Job by its Secret called
-// the migration to this image with these very passwords.
-func EarlierMigrationID(in Input) string {
-	return Hash(PlatformImage(in, ""), in.Secrets.Migrate, "migrate")
-}
-
 // CreateAdminJob makes the first administrator. It runs once in a stack's life:
 // running it again would take back a password that was changed since.
 func CreateAdminJob(in Input) *batchv1ac.JobApplyConfiguration {

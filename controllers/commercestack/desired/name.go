@@ -20,6 +20,9 @@ const (
 	// JobRotate or JobRotateCache.
 	LabelJob = v1alpha1.Group + "/job"
 
+	// LabelTrack of objects and pods beside the stable ones is TrackCanary.
+	LabelTrack = v1alpha1.Group + "/track"
+
 	// AppName is the value of LabelName.
 	AppName = v1alpha1.AppName
 	// ManagedBy is the value of LabelManagedBy and the name of the field manager.
@@ -30,7 +33,12 @@ const (
 const (
 	RoleAPI    = v1alpha1.RoleAPI
 	RoleWorker = v1alpha1.RoleWorker
+	// RoleCanary serves what the gateway sends it by its routing table.
+	RoleCanary = "canary"
 )
+
+// TrackCanary is the value of LabelTrack of canaries.
+const TrackCanary = "canary"
 
 // What runs beside the components, as in LabelComponent.
 const (

@@ -233,8 +233,13 @@ func metricsIngress(in Input) *policyIngress { return metricsEdge(in, PortMetric
 
 func metricsEdge(in Input, port int32) *policyIngress {
 	peers := given(in.Stack.Spec.NetworkPolicy.MetricsPeers)
-	if len(peers) == 0 {
+	switch {
+	case len(peers) == 0:
 		peers = append(peers, everyNamespace())
+	case in.OperatorNamespace != "":
+		// The operator measures canaries by it.
+		own := metav1ac.LabelSelector().WithMatchLabels(map[string]string{corev1.LabelMetadataName: in.OperatorNamespace})
+		peers = append(peers, networkingv1ac.NetworkPolicyPeer().WithNamespaceSelector(own))
 	}
 	return edgeFrom(port, peers...)
 }

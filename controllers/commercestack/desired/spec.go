@@ -168,6 +168,9 @@ func CertificateNames(in Input, part string) []string {
 	if part == NamePostgres && in.PostgresMode == v1alpha1.DataManaged {
 		hosts = []string{hosts[0] + "-rw", hosts[0] + "-r", hosts[0] + "-ro"}
 	}
+	if name := v1alpha1.ComponentName(part); ReadsRoutes(in) && Routed(name) {
+		hosts = append(hosts, CanaryName(in.Stack.Name, name))
+	}
 	var names []string
 	for _, host := range hosts {
 		inNamespace := host + "." + in.Stack.Namespace
