@@ -144,7 +144,7 @@ func (v *visit) certificate(ctx context.Context, authority *pki.Authority, part 
 // answers says whether a request asks for a certificate that exists, and notes at
 // its Secret that it is carried out: both are written at once, so it is done once.
 func (v *visit) answers(secret *corev1.Secret, name string) bool {
-	request := v.request()
+	request := v.rotationRequest()
 	if v.pass.Dry() || request.Secret != name || secret.ResourceVersion == "" || secret.Annotations[annotationAnswered] == request.ID {
 		return false
 	}

@@ -91,7 +91,7 @@ func (v *visit) rotate(ctx context.Context) Result {
 	if err != nil {
 		return Result{Err: err, Stop: true}
 	}
-	v.rotationMoves = rotation.MovesPods(plan.States)
+	v.rotationMovesPods = rotation.MovesPods(plan.States)
 	var outcome Outcome
 	for _, effect := range plan.Effects {
 		outcome.Add(effect.Secret, failed(v.carryOut(ctx, effect)))
@@ -138,37 +138,8 @@ func (v *visit) storeStates(ctx context.Context, secrets []vault.Secret, plan ro
 	return true, nil
 }
 
-// rollsOut holds while a rollout moves pods, or is about to: from the installation
-// and its first administrator on until it is over or waits for a person.
-func (v *visit) rollsOut() bool {
-	if v.status.CurrentRevision == "" || v.vaultSecret.Annotations[doneAnnotation(desired.JobCreateAdmin)] == "" {
-		return true
-	}
-	if v.revision() != v.status.UpdateRevision {
-		return true
-	}
-	switch v.rolloutPhase() {
-	case "", v1alpha1.RolloutIdle, v1alpha1.RolloutPending, v1alpha1.RolloutComplete, v1alpha1.RolloutAwaitingApproval, v1alpha1.RolloutRolledBack, v1alpha1.RolloutFailed:
-		return false
-	default:
-		return true
-	}
-}
-
-func (v *visit) rolloutPhase() string {
-	if v.status.Rollout == nil {
-		return ""
-	}
-	return v.status.Rollout.Phase
-}
-
-// rotationHolds says whether a rollout waits because a rotation is replacing pods.
-func (v *visit) rotationHolds() bool {
-	return v.rotationMoves && v.status.CurrentRevision != "" && v.status.CurrentRevision != v.status.UpdateRevision
-}
-
-// request is what a person asked to rotate; zero for nothing, or what cannot be read.
-func (v *visit) request() v1alpha1.RotationRequest {
+// rotationRequest is what a person asked to rotate; zero for nothing, or what cannot be read.
+func (v *visit) rotationRequest() v1alpha1.RotationRequest {
 	request, _ := v1alpha1.ParseRotationRequest(strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationRotate]))
 	return request
 }

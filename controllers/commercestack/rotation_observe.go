@@ -20,7 +20,7 @@ import (
 // observeSecrets is what the rotation decides by. Pods and Jobs are looked at for
 // the one secret that rotates alone.
 func (v *visit) observeSecrets(ctx context.Context, secrets []vault.Secret, states []rotation.State) (rotation.Stack, error) {
-	request, rolls := v.request(), v.rollsOut()
+	request, rolls := v.rotationRequest(), v.rollsOut()
 	moves := rotation.MovesPods(states)
 	stack := rotation.Stack{
 		Key: string(v.stack.UID), Secrets: map[string]rotation.Observation{}, Paused: v.pass.Dry(),

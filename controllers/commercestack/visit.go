@@ -42,8 +42,8 @@ type visit struct {
 	// supposed are contents that stand in for those of the states, to find out what
 	// Secrets with them would be called.
 	supposed map[string]rotation.Content
-	// rotationMoves says that a rotation is replacing pods: no rollout begins.
-	rotationMoves bool
+	// rotationMovesPods says that a rotation is replacing pods: no rollout begins.
+	rotationMovesPods bool
 	// answering is the Secret of the certificate that a request is carried out for.
 	answering string
 	// certificatesFailed says that SecretsCurrent tells of certificates already.
