@@ -138,17 +138,6 @@ func (v *visit) storeStates(ctx context.Context, secrets []vault.Secret, plan ro
 	return true, nil
 }
 
-// rollsOut holds while a rollout moves pods, or is about to: from the installation
-// and its first administrator on until it is over or waits for a person.
-func (v *visit) rollsOut() bool {
-	if v.status.CurrentRevision == "" || v.vaultSecret.Annotations[doneAnnotation(desired.JobCreateAdmin)] == "" {
-		return true
-	}
-	s := v.roll.State
-	begins := s.Ended() && v.roll.revision != s.Current && v.roll.revision != s.Held
-	return begins || v.rolloutActive()
-}
-
 // rotationRequest is what a person asked to rotate; zero for nothing, or what cannot be read.
 func (v *visit) rotationRequest() v1alpha1.RotationRequest {
 	request, _ := v1alpha1.ParseRotationRequest(strings.TrimSpace(v.stack.Annotations[v1alpha1.AnnotationRotate]))

@@ -104,7 +104,7 @@ func TestOverlappingEvents(t *testing.T) {
 
 func TestTighter(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ a, b, want string }{
+	for _, tt := range []struct{ a, b, want v1alpha1.RateLimit }{
 		{"100/1s:10", "50/1s:900", "50/1s:900"},
 		{"100/1s:10", "100/1s:9", "100/1s:9"},
 		{"60/1m:60", "2/1s:1", "60/1m:60"},

@@ -27,6 +27,7 @@ const (
 	rotationDeadline int64 = 600
 	// rewriteDeadline is for every sealed field of a shop.
 	rewriteDeadline int64 = 6 * 3600
+	rewriteTimeout        = "350m"
 	rotationTimeout       = "2m"
 )
 
@@ -65,6 +66,7 @@ func RotationJob(in Input, r Rotation) *batchv1ac.JobApplyConfiguration {
 		t.env.set("COMMERCE_TIMEOUT", rotationTimeout)
 	case VerbRewrite:
 		t.args, t.deadline = []string{"encryption", "rewrite"}, rewriteDeadline
+		t.env.set("COMMERCE_REWRITE_TIMEOUT", rewriteTimeout)
 	}
 	t.env.files(rotationFiles(r.Verb, r.Component))
 	return t.named(in, RotationJobName(in.Stack.Name, r.Verb, r.ID), kind).
