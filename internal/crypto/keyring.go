@@ -81,7 +81,7 @@ func (k Key) GoString() string { return k.String() }
 type Keyring struct {
 	primary string
 	ciphers map[string]cipher.AEAD
-	tokens  []byte // key of TokenFor
+	tokens  [][]byte // keys of TokenFor, the first key's first
 }
 
 // NewKeyring makes a keyring of one or more keys, the first of which seals.
@@ -91,7 +91,7 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("%w: it has no key", ErrInvalidKeyring)
 	}
-	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret)}
+	ring := &Keyring{primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys))}
 	for _, key := range keys {
 		if err := validateID(key.ID); err != nil {
 			return nil, err
@@ -102,6 +102,7 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 		if len(key.Secret) != KeySize {
 			return nil, fmt.Errorf("%w: key %q has %d bytes, not %d", ErrInvalidKeyring, key.ID, len(key.Secret), KeySize)
 		}
+		ring.tokens = append(ring.tokens, tokenKey(key.Secret))
 		block, err := aes.NewCipher(key.Secret)
 		if err != nil {
 			return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidKeyring, key.ID, err)
