@@ -28,7 +28,7 @@ func TestCachePasswordRotation(t *testing.T) {
 	s.migrate(t)
 	h := &shape{stack: s, t: t, scheme: "http"}
 	run := func(redisURL string) (string, func()) {
-		h.stack.redis = redisURL
+		h.redis = redisURL
 		listen := freeAddress(t)
 		stop := h.launch(h.stack.serve("--components", strings.Join(ComponentNames(), ","), "--listen", listen, "--development",
 			"--objects-url", "file://"+t.TempDir(), "--billing-stripe-key", stripeKey, "--billing-webhook-secrets", hookSecret)...)

@@ -52,7 +52,7 @@ func TestEncryptionRewrite(t *testing.T) {
 	h := &shape{stack: s, t: t, scheme: "http"}
 	objects := "file://" + t.TempDir()
 	run := func(ring string) (string, func()) {
-		h.stack.ring = ring
+		h.ring = ring
 		listen := freeAddress(t)
 		stop := h.launch(h.stack.serve("--components", strings.Join(ComponentNames(), ","), "--listen", listen, "--development",
 			"--objects-url", objects, "--billing-stripe-key", stripeKey, "--billing-webhook-secrets", hookSecret, "--no-auth-require-verified-email")...)

@@ -35,7 +35,7 @@ type Server struct {
 // is one user without a password. arguments are added to the command line.
 func New(t testing.TB, lines []string, arguments ...string) *Server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (s *Server) WriteUsers(t testing.TB, lines []string) {
 func (s *Server) Start(t testing.TB) {
 	t.Helper()
 	output := &strings.Builder{}
-	s.command = exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server", //nolint:gosec // arguments of tests
+	s.command = exec.CommandContext(context.WithoutCancel(t.Context()), "redis-server",
 		append([]string{"--port", s.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.folder}, s.arguments...)...)
 	s.command.Stdout, s.command.Stderr = output, output
 	if err := s.command.Start(); err != nil {

@@ -154,13 +154,13 @@ func (c Column) reseal(ctx context.Context, pool *pgxpool.Pool, ring *crypto.Key
 	if c.JSON != "" {
 		set = fmt.Sprintf("%[1]s = jsonb_set(%[1]s, ARRAY[%[2]s], to_jsonb(translate(encode($1, 'base64'), E'\\n', '')))", quote(c.Name), literal(c.JSON))
 	}
-	where := c.field() + " = $2"
+	where := []string{c.field() + " = $2"}
 	args := []any{pgx.QueryExecModeSimpleProtocol, sealed, r.sealed}
 	for i, name := range c.Key {
-		where += " AND " + quote(name) + " = $" + strconv.Itoa(i+3)
+		where = append(where, quote(name)+" = $"+strconv.Itoa(i+3))
 		args = append(args, r.key[i])
 	}
-	result, err := pool.Exec(ctx, "UPDATE "+quote(c.Table)+" SET "+set+" WHERE "+where, args...)
+	result, err := pool.Exec(ctx, "UPDATE "+quote(c.Table)+" SET "+set+" WHERE "+strings.Join(where, " AND "), args...)
 	if err != nil {
 		return false, err
 	}
