@@ -17,6 +17,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/commercestack/commercestack/ent/auth/account"
+	"github.com/commercestack/commercestack/ent/auth/keyrequest"
 	"github.com/commercestack/commercestack/ent/auth/onetimetoken"
 	"github.com/commercestack/commercestack/ent/auth/refreshtoken"
 	"github.com/commercestack/commercestack/ent/auth/revokedsession"
@@ -33,6 +34,8 @@ type Client struct {
 	Schema *migrate.Schema
 	// Account is the client for interacting with the Account builders.
 	Account *AccountClient
+	// KeyRequest is the client for interacting with the KeyRequest builders.
+	KeyRequest *KeyRequestClient
 	// OneTimeToken is the client for interacting with the OneTimeToken builders.
 	OneTimeToken *OneTimeTokenClient
 	// RefreshToken is the client for interacting with the RefreshToken builders.
@@ -55,6 +58,7 @@ func NewClient(opts ...Option) *Client {
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
 	c.Account = NewAccountClient(c.config)
+	c.KeyRequest = NewKeyRequestClient(c.config)
 	c.OneTimeToken = NewOneTimeTokenClient(c.config)
 	c.RefreshToken = NewRefreshTokenClient(c.config)
 	c.RevokedSession = NewRevokedSessionClient(c.config)
@@ -153,6 +157,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ctx:            ctx,
 		config:         cfg,
 		Account:        NewAccountClient(cfg),
+		KeyRequest:     NewKeyRequestClient(cfg),
 		OneTimeToken:   NewOneTimeTokenClient(cfg),
 		RefreshToken:   NewRefreshTokenClient(cfg),
 		RevokedSession: NewRevokedSessionClient(cfg),
@@ -178,6 +183,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ctx:            ctx,
 		config:         cfg,
 		Account:        NewAccountClient(cfg),
+		KeyRequest:     NewKeyRequestClient(cfg),
 		OneTimeToken:   NewOneTimeTokenClient(cfg),
 		RefreshToken:   NewRefreshTokenClient(cfg),
 		RevokedSession: NewRevokedSessionClient(cfg),
@@ -212,8 +218,8 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Account, c.OneTimeToken, c.RefreshToken, c.RevokedSession, c.Session,
-		c.SigningKey,
+		c.Account, c.KeyRequest, c.OneTimeToken, c.RefreshToken, c.RevokedSession,
+		c.Session, c.SigningKey,
 	} {
 		n.Use(hooks...)
 	}
@@ -223,8 +229,8 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Account, c.OneTimeToken, c.RefreshToken, c.RevokedSession, c.Session,
-		c.SigningKey,
+		c.Account, c.KeyRequest, c.OneTimeToken, c.RefreshToken, c.RevokedSession,
+		c.Session, c.SigningKey,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -235,6 +241,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *AccountMutation:
 		return c.Account.mutate(ctx, m)
+	case *KeyRequestMutation:
+		return c.KeyRequest.mutate(ctx, m)
 	case *OneTimeTokenMutation:
 		return c.OneTimeToken.mutate(ctx, m)
 	case *RefreshTokenMutation:
@@ -412,6 +420,139 @@ func (c *AccountClient) mutate(ctx context.Context, m *AccountMutation) (Value, 
 		return (&AccountDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("auth: unknown Account mutation op: %q", m.Op())
+	}
+}
+
+// KeyRequestClient is a client for the KeyRequest schema.
+type KeyRequestClient struct {
+	config
+}
+
+// NewKeyRequestClient returns a client for the KeyRequest from the given config.
+func NewKeyRequestClient(c config) *KeyRequestClient {
+	return &KeyRequestClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `keyrequest.Hooks(f(g(h())))`.
+func (c *KeyRequestClient) Use(hooks ...Hook) {
+	c.hooks.KeyRequest = append(c.hooks.KeyRequest, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `keyrequest.Intercept(f(g(h())))`.
+func (c *KeyRequestClient) Intercept(interceptors ...Interceptor) {
+	c.inters.KeyRequest = append(c.inters.KeyRequest, interceptors...)
+}
+
+// Create returns a builder for creating a KeyRequest entity.
+func (c *KeyRequestClient) Create() *KeyRequestCreate {
+	mutation := newKeyRequestMutation(c.config, OpCreate)
+	return &KeyRequestCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of KeyRequest entities.
+func (c *KeyRequestClient) CreateBulk(builders ...*KeyRequestCreate) *KeyRequestCreateBulk {
+	return &KeyRequestCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *KeyRequestClient) MapCreateBulk(slice any, setFunc func(*KeyRequestCreate, int)) *KeyRequestCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &KeyRequestCreateBulk{err: fmt.Errorf("calling to KeyRequestClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*KeyRequestCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &KeyRequestCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for KeyRequest.
+func (c *KeyRequestClient) Update() *KeyRequestUpdate {
+	mutation := newKeyRequestMutation(c.config, OpUpdate)
+	return &KeyRequestUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *KeyRequestClient) UpdateOne(_m *KeyRequest) *KeyRequestUpdateOne {
+	mutation := newKeyRequestMutation(c.config, OpUpdateOne, withKeyRequest(_m))
+	return &KeyRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *KeyRequestClient) UpdateOneID(id string) *KeyRequestUpdateOne {
+	mutation := newKeyRequestMutation(c.config, OpUpdateOne, withKeyRequestID(id))
+	return &KeyRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for KeyRequest.
+func (c *KeyRequestClient) Delete() *KeyRequestDelete {
+	mutation := newKeyRequestMutation(c.config, OpDelete)
+	return &KeyRequestDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *KeyRequestClient) DeleteOne(_m *KeyRequest) *KeyRequestDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *KeyRequestClient) DeleteOneID(id string) *KeyRequestDeleteOne {
+	builder := c.Delete().Where(keyrequest.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &KeyRequestDeleteOne{builder}
+}
+
+// Query returns a query builder for KeyRequest.
+func (c *KeyRequestClient) Query() *KeyRequestQuery {
+	return &KeyRequestQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeKeyRequest},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a KeyRequest entity by its id.
+func (c *KeyRequestClient) Get(ctx context.Context, id string) (*KeyRequest, error) {
+	return c.Query().Where(keyrequest.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *KeyRequestClient) GetX(ctx context.Context, id string) *KeyRequest {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *KeyRequestClient) Hooks() []Hook {
+	return c.hooks.KeyRequest
+}
+
+// Interceptors returns the client interceptors.
+func (c *KeyRequestClient) Interceptors() []Interceptor {
+	return c.inters.KeyRequest
+}
+
+func (c *KeyRequestClient) mutate(ctx context.Context, m *KeyRequestMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&KeyRequestCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&KeyRequestUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&KeyRequestUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&KeyRequestDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("auth: unknown KeyRequest mutation op: %q", m.Op())
 	}
 }
 
@@ -1147,11 +1288,11 @@ func (c *SigningKeyClient) mutate(ctx context.Context, m *SigningKeyMutation) (V
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, OneTimeToken, RefreshToken, RevokedSession, Session,
+		Account, KeyRequest, OneTimeToken, RefreshToken, RevokedSession, Session,
 		SigningKey []ent.Hook
 	}
 	inters struct {
-		Account, OneTimeToken, RefreshToken, RevokedSession, Session,
+		Account, KeyRequest, OneTimeToken, RefreshToken, RevokedSession, Session,
 		SigningKey []ent.Interceptor
 	}
 )

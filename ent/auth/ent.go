@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/commercestack/commercestack/ent/auth/account"
+	"github.com/commercestack/commercestack/ent/auth/keyrequest"
 	"github.com/commercestack/commercestack/ent/auth/onetimetoken"
 	"github.com/commercestack/commercestack/ent/auth/refreshtoken"
 	"github.com/commercestack/commercestack/ent/auth/revokedsession"
@@ -79,6 +80,7 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			account.Table:        account.ValidColumn,
+			keyrequest.Table:     keyrequest.ValidColumn,
 			onetimetoken.Table:   onetimetoken.ValidColumn,
 			refreshtoken.Table:   refreshtoken.ValidColumn,
 			revokedsession.Table: revokedsession.ValidColumn,

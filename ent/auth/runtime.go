@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/commercestack/commercestack/ent/auth/account"
+	"github.com/commercestack/commercestack/ent/auth/keyrequest"
 	"github.com/commercestack/commercestack/ent/auth/onetimetoken"
 	"github.com/commercestack/commercestack/ent/auth/schema"
 	"github.com/commercestack/commercestack/ent/auth/session"
@@ -62,6 +63,26 @@ func init() {
 	accountDescUpdateTime := accountFields[9].Descriptor()
 	// account.DefaultUpdateTime holds the default value on creation for the update_time field.
 	account.DefaultUpdateTime = accountDescUpdateTime.Default.(func() time.Time)
+	keyrequestFields := schema.KeyRequest{}.Fields()
+	_ = keyrequestFields
+	// keyrequestDescID is the schema descriptor for id field.
+	keyrequestDescID := keyrequestFields[0].Descriptor()
+	// keyrequest.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	keyrequest.IDValidator = func() func(string) error {
+		validators := keyrequestDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	onetimetokenFields := schema.OneTimeToken{}.Fields()
 	_ = onetimetokenFields
 	// onetimetokenDescPasswordHash is the schema descriptor for password_hash field.

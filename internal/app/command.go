@@ -16,6 +16,8 @@ type cli struct {
 	Migrate     migrateCommand     `cmd:"" help:"Create roles and schemas and apply migrations."`
 	Database    databaseCommand    `cmd:"" help:"Change the passwords of the components' database logins."`
 	Backup      backupCommand      `cmd:"" help:"Back up a shop's database, restore it and examine it."`
+	Cache       cacheCommand       `cmd:"" help:"Change the password of the platform's Redis login."`
+	Encryption  encryptionCommand  `cmd:"" help:"Change the keys that encrypt sensitive fields."`
 	Import      importCommand      `cmd:"" help:"Import a file of another shop into a running one."`
 	Export      exportCommand      `cmd:"" help:"Export from a running shop in the file format of another."`
 	User        userCommand        `cmd:"" help:"Manage users."`

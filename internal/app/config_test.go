@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/commercestack/commercestack/internal/topology"
 	"github.com/commercestack/commercestack/services/gateway"
 )
@@ -233,5 +235,21 @@ func TestSmallThings(t *testing.T) {
 	}
 	if got := componentList(); !strings.Contains(got, "order, ") || !strings.HasSuffix(got, "gateway") {
 		t.Error(got)
+	}
+}
+
+// TestSeveralWebhookSecrets: while Stripe's secret is rolled both are given, separated by a comma.
+func TestSeveralWebhookSecrets(t *testing.T) { //nolint:paralleltest // it sets the environment
+	t.Setenv("STRIPE_WEBHOOK_SECRET", "whsec_new,whsec_old")
+	var command serveCommand
+	flags, err := kong.New(&command, kong.Vars{"components": componentList(), "log_level": "error"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := flags.Parse([]string{"--components", "billing"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := command.Billing.WebhookSecrets; !slices.Equal(got, []string{"whsec_new", "whsec_old"}) {
+		t.Errorf("the secrets are %q", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/commercestack/commercestack/internal/certificate"
 	"github.com/commercestack/commercestack/internal/spread"
@@ -97,6 +98,9 @@ func newRedis(address string, peers *certificate.Store) (*redis.Client, error) {
 	if options.TLSConfig != nil && peers != nil {
 		options.Dialer = peers.Dialer()
 	}
+	// What a connection would say of itself at its start is not among the rights of the platform's login.
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(options), nil
 }
 

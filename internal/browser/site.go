@@ -154,7 +154,11 @@ func (s *Site) checkForm(w http.ResponseWriter, r *http.Request, v *Visit) error
 	if err := r.ParseForm(); err != nil {
 		return fault.Invalid("form", "the form cannot be read").WithCause(err)
 	}
-	if !crypto.EqualTokens(r.PostForm.Get(FormField), v.FormToken) {
+	given, known := r.PostForm.Get(FormField), false
+	for _, token := range s.formTokens(v) {
+		known = crypto.EqualTokens(given, token) || known
+	}
+	if !known {
 		return ErrForm
 	}
 	return nil

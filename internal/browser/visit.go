@@ -172,6 +172,11 @@ func (s *Site) Logout(w http.ResponseWriter, r *http.Request, v *Visit) error {
 
 // formToken is bound to the visit and the login: another browser's token, or
 // one of before the login, is worth nothing.
-func (s *Site) formToken(v *Visit) string {
-	return s.config.Keyring.TokenFor("browser form", s.config.Name+"/"+v.ID+"/"+v.Identity.SessionID)
+func (s *Site) formToken(v *Visit) string { return s.formTokens(v)[0] }
+
+// formTokens are the token and those that pages have which were made with
+// another key of the ring, before it was changed or by a process that has not
+// seen the change.
+func (s *Site) formTokens(v *Visit) []string {
+	return s.config.Keyring.TokensFor("browser form", s.config.Name+"/"+v.ID+"/"+v.Identity.SessionID)
 }

@@ -81,7 +81,7 @@ func (k Key) GoString() string { return k.String() }
 type Keyring struct {
 	primary string
 	ciphers map[string]cipher.AEAD
-	tokens  []byte            // key of TokenFor
+	tokens  [][]byte          // keys of TokenFor, the first key's first
 	streams map[string][]byte // keys from which SealStream derives
 }
 
@@ -93,8 +93,7 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 		return nil, fmt.Errorf("%w: it has no key", ErrInvalidKeyring)
 	}
 	ring := &Keyring{
-		primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), tokens: tokenKey(keys[0].Secret),
-		streams: make(map[string][]byte, len(keys)),
+		primary: keys[0].ID, ciphers: make(map[string]cipher.AEAD, len(keys)), streams: make(map[string][]byte, len(keys)),
 	}
 	for _, key := range keys {
 		if err := validateID(key.ID); err != nil {
@@ -106,6 +105,7 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 		if len(key.Secret) != KeySize {
 			return nil, fmt.Errorf("%w: key %q has %d bytes, not %d", ErrInvalidKeyring, key.ID, len(key.Secret), KeySize)
 		}
+		ring.tokens = append(ring.tokens, tokenKey(key.Secret))
 		block, err := aes.NewCipher(key.Secret)
 		if err != nil {
 			return nil, fmt.Errorf("%w: key %q: %w", ErrInvalidKeyring, key.ID, err)

@@ -9,9 +9,25 @@ import (
 // TokenFor returns a token of 32 bytes that is secret like a random one but the
 // same each time for a purpose and a name, so that a repeated request hands out
 // the token of the first. It changes when the primary key does: store its hash,
-// and derive it only to answer the request that created it.
+// derive it only to answer the request that created it, and look among
+// TokensFor for what was handed out before.
 func (r *Keyring) TokenFor(purpose, name string) string {
-	mac := hmac.New(sha256.New, r.tokens)
+	return derive(r.tokens[0], purpose, name)
+}
+
+// TokensFor returns what TokenFor returned with each key of the ring as the
+// first one; TokenFor's own comes first. While a key is being replaced,
+// processes that seal with the old and with the new one run side by side.
+func (r *Keyring) TokensFor(purpose, name string) []string {
+	all := make([]string, len(r.tokens))
+	for i, key := range r.tokens {
+		all[i] = derive(key, purpose, name)
+	}
+	return all
+}
+
+func derive(key []byte, purpose, name string) string {
+	mac := hmac.New(sha256.New, key)
 	// The length keeps ("a", "bc") and ("ab", "c") apart.
 	mac.Write([]byte{byte(len(purpose) >> 8), byte(len(purpose))})
 	mac.Write([]byte(purpose))

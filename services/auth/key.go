@@ -76,8 +76,9 @@ func (p KeyPolicy) withDefaults(accessLife time.Duration) KeyPolicy {
 // Plan returns the keys that change now, in the order in which they must be
 // written, and the state of the key to create now ("" for none). Repeating it
 // moves the keys on as their deadlines pass; at the same moment it changes
-// nothing more.
-func (p KeyPolicy) Plan(keys []SigningKey, now time.Time) (changed []SigningKey, create KeyState) {
+// nothing more. requested asks for a successor now, which one that is on its
+// way already is.
+func (p KeyPolicy) Plan(keys []SigningKey, requested bool, now time.Time) (changed []SigningKey, create KeyState) {
 	var active, next *SigningKey
 	for i := range keys {
 		switch key := &keys[i]; key.State {
@@ -102,13 +103,16 @@ func (p KeyPolicy) Plan(keys []SigningKey, now time.Time) (changed []SigningKey,
 		return changed, KeyActive
 	case active == nil:
 		return append(changed, next.to(KeyActive, now)), ""
+	case next == nil && requested:
+		create = KeyPublished
 	case next == nil:
 		if !now.Before(active.StateTime.Add(p.RotateEvery - p.PublishLead)) {
 			create = KeyPending
 		}
 	case next.State == KeyPending:
 		changed = append(changed, next.to(KeyPublished, now))
-	case !now.Before(next.StateTime.Add(p.PublishLead)) && !now.Before(active.StateTime.Add(p.RotateEvery)):
+	case !now.Before(next.StateTime.Add(p.PublishLead)):
+		// It was made so early before the old one's time, or on request.
 		// The old signer steps down first: the database allows one.
 		changed = append(changed, active.to(KeyRetiring, now), next.to(KeyActive, now))
 	}

@@ -28,7 +28,7 @@ func TestPlan(t *testing.T) {
 		{"successor is made in time", []SigningKey{key("a", KeyActive, 90*day-15*time.Minute)}, nil, KeyPending},
 		{"successor is published", []SigningKey{key("a", KeyActive, 90*day), key("b", KeyPending, 0)}, []string{"b→published"}, ""},
 		{"successor is not known long enough", []SigningKey{key("a", KeyActive, 91*day), key("b", KeyPublished, 14*time.Minute)}, nil, ""},
-		{"successor waits for its turn", []SigningKey{key("a", KeyActive, 89*day), key("b", KeyPublished, day)}, nil, ""},
+		{"requested successor takes over early", []SigningKey{key("a", KeyActive, day), key("b", KeyPublished, 15*time.Minute)}, []string{"a→retiring", "b→active"}, ""},
 		{"successor takes over", []SigningKey{key("b", KeyPublished, 15*time.Minute), key("a", KeyActive, 90*day)}, []string{"a→retiring", "b→active"}, ""},
 		{"old key is still needed", []SigningKey{key("a", KeyRetiring, time.Hour), key("b", KeyActive, time.Hour)}, nil, ""},
 		{"old key goes", []SigningKey{key("a", KeyRetiring, 2*time.Hour), key("b", KeyActive, 2*time.Hour)}, []string{"a→removed"}, ""},
@@ -39,7 +39,7 @@ func TestPlan(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			changed, create := testPolicy.Plan(test.keys, now)
+			changed, create := testPolicy.Plan(test.keys, false, now)
 			if create != test.create || len(changed) != len(test.want) {
 				t.Fatalf("changed %v, create %q", changed, create)
 			}
@@ -55,6 +55,28 @@ func TestPlan(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestPlanOnRequest(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	active, next := SigningKey{ID: "a", State: KeyActive, StateTime: now}, SigningKey{ID: "b", StateTime: now, PrivateSealed: []byte{1}}
+	pending, published := next.to(KeyPending, now), next.to(KeyPublished, now)
+	for name, test := range map[string]struct {
+		keys    []SigningKey
+		changed int
+		create  KeyState
+	}{
+		"a key is published at once":              {[]SigningKey{active}, 0, KeyPublished},
+		"the first key signs at once":             {nil, 0, KeyActive},
+		"a pending successor is published":        {[]SigningKey{active, pending}, 1, ""},
+		"a published successor is what was asked": {[]SigningKey{active, published}, 0, ""},
+	} {
+		changed, create := testPolicy.Plan(test.keys, true, now)
+		if len(changed) != test.changed || create != test.create {
+			t.Errorf("%s: changed %v, create %q", name, changed, create)
+		}
 	}
 }
 
@@ -76,7 +98,7 @@ func TestPlanKeepsEveryTokenVerifiable(t *testing.T) {
 			for _, k := range keys {
 				list = append(list, k)
 			}
-			changed, create := testPolicy.Plan(list, now)
+			changed, create := testPolicy.Plan(list, rapid.IntRange(0, 4).Draw(t, "request") == 0, now)
 			for _, k := range changed {
 				if k.State == KeyActive && len(keys) > 1 && now.Sub(keys[k.ID].StateTime) < testPolicy.PublishLead {
 					t.Fatal("a key signs before verifiers know it")

@@ -23,7 +23,11 @@ func (s *Service) RotateKeys(ctx context.Context) error {
 			return err
 		}
 		now := s.now()
-		changed, create := s.config.Keys.Plan(keys, now)
+		requested, err := s.requested(ctx, tx, now)
+		if err != nil {
+			return err
+		}
+		changed, create := s.config.Keys.Plan(keys, requested, now)
 		if create != "" {
 			key, err := s.newKey(create, now)
 			if err != nil {
@@ -46,6 +50,20 @@ func (s *Service) RotateKeys(ctx context.Context) error {
 	s.keysAt = time.Time{}
 	s.mu.Unlock()
 	return nil
+}
+
+// requested reports whether a new key is asked for that nobody has made yet. A
+// request that was ever met is not met again: during an update processes with
+// the last request and with the new one run side by side.
+func (s *Service) requested(ctx context.Context, tx Tx, now time.Time) (bool, error) {
+	if s.config.KeyRequest == "" {
+		return false, nil
+	}
+	unknown, err := tx.RecordKeyRequest(ctx, s.config.KeyRequest, now)
+	if err != nil {
+		return false, fmt.Errorf("record the request for a key: %w", err)
+	}
+	return unknown, nil
 }
 
 // VerificationKeys returns the public key set.

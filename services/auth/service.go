@@ -32,6 +32,8 @@ type Config struct {
 	PublicURL string
 	// Keys is the schedule of signing keys.
 	Keys KeyPolicy
+	// KeyRequest asks for a new signing key, once for each value; empty asks for none.
+	KeyRequest string
 }
 
 func (c Config) withDefaults() Config {

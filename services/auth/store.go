@@ -93,6 +93,8 @@ type KeyTx interface {
 	LockKeys(ctx context.Context) ([]SigningKey, error)
 	// SaveKey inserts or updates a key.
 	SaveKey(ctx context.Context, key SigningKey) error
+	// RecordKeyRequest remembers a request for a new key. It reports whether it was not known.
+	RecordKeyRequest(ctx context.Context, id string, now time.Time) (bool, error)
 }
 
 // EffectTx writes what reaches beyond the component's tables.

@@ -104,13 +104,18 @@ func (s *Service) CreateCart(ctx context.Context, in CartInput) (CartView, strin
 		view, err := s.view(ctx, cart)
 		return view, "", err
 	}
-	token, hash := s.Tokens.GuestToken(tokenCart, in.RequestID)
-	cart, err := s.Carts.OpenGuestCart(ctx, in.RequestID, hash, s.now())
+	tokens := s.Tokens.GuestTokens(tokenCart, in.RequestID)
+	given := tokens[0]
+	cart, err := s.Carts.OpenGuestCart(ctx, in.RequestID, given.Hash, s.now())
+	for i := 1; i < len(tokens) && isNotFound(err); i++ {
+		given = tokens[i]
+		cart, err = s.Carts.Cart(ctx, in.RequestID, Owner{GuestTokenHash: given.Hash})
+	}
 	if err != nil {
 		return CartView{}, "", err
 	}
 	view, err := s.view(ctx, cart)
-	return view, token, err
+	return view, given.Token, err
 }
 
 // GetCart returns a cart with current prices and stock.

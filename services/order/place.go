@@ -219,7 +219,8 @@ func (s *Service) place(ctx context.Context, in PlaceInput) (receipt Receipt, re
 	}
 	receipt.Order = assemble(in, d, quote, now, expire)
 	if in.Caller.Anonymous() {
-		receipt.GuestToken, receipt.Order.GuestTokenHash = s.Tokens.GuestToken(tokenOrder, in.ID)
+		given := s.Tokens.GuestTokens(tokenOrder, in.ID)[0]
+		receipt.GuestToken, receipt.Order.GuestTokenHash = given.Token, given.Hash
 	}
 	number, created, err := s.Orders.Place(ctx, Placement{
 		Order: receipt.Order, Coupon: d.coupon, Cart: d.cart,
@@ -253,12 +254,8 @@ func assemble(in PlaceInput, d draft, quote Quote, now, expire time.Time) Order 
 // repeated answers with what an earlier run wrote. When that order has ended,
 // this run's reservation must not outlive it.
 func (s *Service) repeated(ctx context.Context, in PlaceInput) (Receipt, error) {
-	owner := in.Caller.self()
 	receipt := Receipt{}
-	if in.Caller.Anonymous() {
-		receipt.GuestToken, owner.GuestTokenHash = s.Tokens.GuestToken(tokenOrder, in.ID)
-	}
-	order, err := s.Orders.Order(ctx, in.ID, owner)
+	order, err := s.written(ctx, in, &receipt)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -277,4 +274,20 @@ func (s *Service) release(ctx context.Context, id uuid.UUID, reason string) {
 		s.Meter.Failed("release")
 		s.Logger.WarnContext(ctx, "reservation not released, it ends by itself", "order_id", id, "error", err)
 	}
+}
+
+// written is the order that an earlier run wrote. A guest's token may be derived
+// from a key that is no longer the first.
+func (s *Service) written(ctx context.Context, in PlaceInput, receipt *Receipt) (order Order, err error) {
+	owner := in.Caller.self()
+	if !in.Caller.Anonymous() {
+		return s.Orders.Order(ctx, in.ID, owner)
+	}
+	for _, given := range s.Tokens.GuestTokens(tokenOrder, in.ID) {
+		receipt.GuestToken, owner.GuestTokenHash = given.Token, given.Hash
+		if order, err = s.Orders.Order(ctx, in.ID, owner); !isNotFound(err) {
+			break
+		}
+	}
+	return order, err
 }

@@ -40,10 +40,17 @@ type Accounts interface {
 
 // Tokens makes guest tokens.
 type Tokens interface {
-	// GuestToken returns the secret of a guest's order or cart and its hex
-	// SHA-256. It is the same each time, so that a request that was cut off and
-	// repeated hands out a token that works.
-	GuestToken(kind string, id uuid.UUID) (token, hash string)
+	// GuestTokens returns the secret of a guest's order or cart first. It is the
+	// same each time, so that a request that was cut off and repeated hands out a
+	// token that works; those behind it are what it was before the key was
+	// changed from which it is derived.
+	GuestTokens(kind string, id uuid.UUID) []GuestToken
+}
+
+// GuestToken is the secret that opens a guest's order or cart.
+type GuestToken struct {
+	// Token is what the guest has, Hash its hex SHA-256, which is stored.
+	Token, Hash string
 }
 
 // Meter counts what happens to orders.

@@ -21,6 +21,18 @@ func (f AccountFunc) Mutate(ctx context.Context, m auth.Mutation) (auth.Value, e
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *auth.AccountMutation", m)
 }
 
+// The KeyRequestFunc type is an adapter to allow the use of ordinary
+// function as KeyRequest mutator.
+type KeyRequestFunc func(context.Context, *auth.KeyRequestMutation) (auth.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f KeyRequestFunc) Mutate(ctx context.Context, m auth.Mutation) (auth.Value, error) {
+	if mv, ok := m.(*auth.KeyRequestMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *auth.KeyRequestMutation", m)
+}
+
 // The OneTimeTokenFunc type is an adapter to allow the use of ordinary
 // function as OneTimeToken mutator.
 type OneTimeTokenFunc func(context.Context, *auth.OneTimeTokenMutation) (auth.Value, error)

@@ -59,6 +59,17 @@ var (
 			},
 		},
 	}
+	// KeyRequestColumns holds the columns for the "key_request" table.
+	KeyRequestColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 128},
+		{Name: "create_time", Type: field.TypeTime},
+	}
+	// KeyRequestTable holds the schema information for the "key_request" table.
+	KeyRequestTable = &schema.Table{
+		Name:       "key_request",
+		Columns:    KeyRequestColumns,
+		PrimaryKey: []*schema.Column{KeyRequestColumns[0]},
+	}
 	// OneTimeTokenColumns holds the columns for the "one_time_token" table.
 	OneTimeTokenColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -252,6 +263,7 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		AccountTable,
+		KeyRequestTable,
 		OneTimeTokenTable,
 		RefreshTokenTable,
 		RevokedSessionTable,
@@ -268,6 +280,9 @@ func init() {
 		"account_email_lower":  "email = lower(email)",
 		"account_roles_filled": "jsonb_array_length(roles) >= 1",
 		"account_version_min":  "version >= 1",
+	}
+	KeyRequestTable.Annotation = &entsql.Annotation{
+		Table: "key_request",
 	}
 	OneTimeTokenTable.ForeignKeys[0].RefTable = AccountTable
 	OneTimeTokenTable.Annotation = &entsql.Annotation{

@@ -141,6 +141,15 @@ func (t *tx) SaveKey(ctx context.Context, key domain.SigningKey) error {
 	}).Exec(ctx)
 }
 
+func (t *tx) RecordKeyRequest(ctx context.Context, id string, now time.Time) (bool, error) {
+	result, err := t.ExecContext(ctx, `INSERT INTO key_request (id, create_time) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, id, now)
+	if err != nil {
+		return false, err
+	}
+	added, err := result.RowsAffected()
+	return added == 1, err
+}
+
 func (t *tx) Publish(ctx context.Context, e domain.Event) error {
 	switch e := e.(type) {
 	case domain.UserRegistered:

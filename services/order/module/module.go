@@ -85,8 +85,11 @@ type tokens struct {
 	keyring *crypto.Keyring
 }
 
-// GuestToken implements order.Tokens.
-func (t tokens) GuestToken(kind string, id uuid.UUID) (token, hash string) {
-	token = t.keyring.TokenFor("guest "+kind, id.String())
-	return token, crypto.HashToken(token)
+// GuestTokens implements order.Tokens.
+func (t tokens) GuestTokens(kind string, id uuid.UUID) []order.GuestToken {
+	var all []order.GuestToken
+	for _, token := range t.keyring.TokensFor("guest "+kind, id.String()) {
+		all = append(all, order.GuestToken{Token: token, Hash: crypto.HashToken(token)})
+	}
+	return all
 }

@@ -202,9 +202,9 @@ func (c *clock) advance(d time.Duration) {
 
 type tokens struct{}
 
-func (tokens) GuestToken(kind string, id uuid.UUID) (token, hash string) {
-	token = kind + id.String()
-	return token, crypto.HashToken(token)
+func (tokens) GuestTokens(kind string, id uuid.UUID) []order.GuestToken {
+	token := kind + id.String()
+	return []order.GuestToken{{Token: token, Hash: crypto.HashToken(token)}}
 }
 
 type accounts struct{}
