@@ -7,11 +7,6 @@ import (
 	"time"
 )
 
-// defaultLimits are those of the gateway; a test holds them to what it says.
-var defaultLimits = map[string]string{
-	"read": "200/1s:400", "write": "50/1s:200", "credentials": "60/1m0s:60", "payment": "20/1s:100", "webhook": "500/1s:1000",
-}
-
 // limit is calls in a period, and how many at once.
 type limit struct {
 	calls, burst int64

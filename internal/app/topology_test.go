@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/commercestack/commercestack/internal/topology"
+	"github.com/commercestack/commercestack/services/gateway"
 )
 
 // The operator opens the network by internal/topology, so it must say what the program does.
@@ -31,6 +33,19 @@ func TestTheProgramIsWhatItsTopologySays(t *testing.T) {
 	}
 	if topology.Gateway != gatewayName {
 		t.Errorf("the gateway is %s, and %s in the topology", gatewayName, topology.Gateway)
+	}
+}
+
+func TestTheTopologyTellsTheGatewaysLimits(t *testing.T) {
+	t.Parallel()
+	policies, told := gateway.DefaultPolicies(), topology.RateLimits()
+	if len(policies) != len(told) {
+		t.Errorf("the gateway has %d policies, and %d in the topology", len(policies), len(told))
+	}
+	for name, policy := range policies {
+		if text := fmt.Sprintf("%d/%s:%d", policy.Rate, policy.Period, policy.Burst); told[name] != text {
+			t.Errorf("%s is %s, and %s in the topology", name, text, told[name])
+		}
 	}
 }
 
