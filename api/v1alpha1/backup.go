@@ -8,7 +8,7 @@ type RestoreSpec struct {
 	// +required
 	From RestoreSource `json:"from"`
 	// KeySecretRef names a Secret with the key encryption.keys, as kubectl commerce
-	// backup key writes it: the keys of the stack that made the backup. They become
+	// backup-key writes it: the keys of the stack that made the backup. They become
 	// the new stack's own, since fields in the database are sealed with them too. It
 	// may be left out when the vault of that stack is still there.
 	// +optional

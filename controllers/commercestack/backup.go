@@ -24,6 +24,8 @@ import (
 const (
 	// freshBackup is how old a backup may be that migrations.requireBackup is content with.
 	freshBackup = time.Hour
+	// reportLag is how long the cache may take to see what a pod said after its Job ended.
+	reportLag = 30 * time.Second
 	// overdueAfter is how many intervals of the schedule a backup may be old.
 	overdueAfter = 2
 )
@@ -69,17 +71,18 @@ func (v *visit) backup(ctx context.Context) Result {
 			return failed(err)
 		}
 	}
-	if err := v.noteBackups(ctx, &status); err != nil {
-		return failed(err)
-	}
-	if err := v.noteDrills(ctx, &status); err != nil {
+	var outcome Outcome
+	outcome.Add("backups", v.noteBackups(ctx, &status))
+	outcome.Add("drills", v.noteDrills(ctx, &status))
+	if err := outcome.Err(); err != nil {
 		return failed(err)
 	}
 	cron := &batchv1.CronJob{}
 	if err := v.Client.Get(ctx, v.key(desired.ObjectName(v.stack.Name, desired.JobBackup)), cron); client.IgnoreNotFound(err) != nil {
 		return failed(fmt.Errorf("read the CronJob of backups: %w", err))
 	}
-	return v.judgeBackups(&status, cron.CreationTimestamp.Time, suspended)
+	outcome.Add("health", v.judgeBackups(&status, cron.CreationTimestamp.Time, suspended))
+	return after(outcome.requeue)
 }
 
 // managedBackup leaves backups to CloudNativePG, and reads what it says.
@@ -113,15 +116,19 @@ func (v *visit) managedBackup(ctx context.Context, status *v1alpha1.BackupStatus
 }
 
 // noteBackups takes over what the Jobs that back up did.
-func (v *visit) noteBackups(ctx context.Context, status *v1alpha1.BackupStatus) error {
+func (v *visit) noteBackups(ctx context.Context, status *v1alpha1.BackupStatus) Result {
 	done, broken, err := v.lastJobs(ctx, desired.JobBackup)
 	if err != nil {
-		return err
+		return failed(err)
 	}
 	if done != nil {
 		var told backupReport
-		if _, err := v.lastReport(ctx, done, &told); err != nil {
-			return err
+		known, err := v.lastReport(ctx, done, &told)
+		if err != nil {
+			return failed(err)
+		}
+		if !known && v.justEnded(done) {
+			return after(time.Second)
 		}
 		at := told.SnapshotTime
 		if at.IsZero() && done.Status.StartTime != nil {
@@ -137,25 +144,33 @@ func (v *visit) noteBackups(ctx context.Context, status *v1alpha1.BackupStatus) 
 		}
 	}
 	status.LastError, err = v.lastFailure(ctx, done, broken, status.LastError)
-	return err
+	return failed(err)
+}
+
+// justEnded holds for a Job whose pod may be seen a little later.
+func (v *visit) justEnded(job *batchv1.Job) bool {
+	return v.now.Sub(ended(job).LastTransitionTime.Time) < reportLag
 }
 
 // noteDrills takes over what the Jobs that exercise restores did.
-func (v *visit) noteDrills(ctx context.Context, status *v1alpha1.BackupStatus) error {
+func (v *visit) noteDrills(ctx context.Context, status *v1alpha1.BackupStatus) Result {
 	if !desired.Drilled(v.in) {
 		status.LastDrillError = ""
-		return nil
+		return Result{}
 	}
 	done, broken, err := v.lastJobs(ctx, desired.JobRestoreDrill)
 	if err != nil {
-		return err
+		return failed(err)
 	}
 	if done != nil {
 		end := ended(done).LastTransitionTime
 		var told drillReport
 		known, err := v.lastReport(ctx, done, &told)
 		if err != nil {
-			return err
+			return failed(err)
+		}
+		if !known && v.justEnded(done) {
+			return after(time.Second)
 		}
 		if status.LastDrill == nil || status.LastDrill.Before(&end) {
 			status.LastDrill = &end
@@ -168,12 +183,12 @@ func (v *visit) noteDrills(ctx context.Context, status *v1alpha1.BackupStatus) e
 	}
 	before := status.LastDrillError
 	if status.LastDrillError, err = v.lastFailure(ctx, done, broken, before); err != nil {
-		return err
+		return failed(err)
 	}
 	if status.LastDrillError != "" && before == "" {
 		v.warnf("DrillFailed", "Drill", "Job %s: %s", broken.Name, status.LastDrillError)
 	}
-	return nil
+	return Result{}
 }
 
 // lastFailure is what the newest Job said, when it failed. Without any Job left the last word stands.

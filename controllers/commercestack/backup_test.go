@@ -2,6 +2,7 @@ package commercestack_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -45,9 +46,7 @@ func (w *world) runJob(t *testing.T, task, name string, end batchv1.JobCondition
 func (w *world) endPod(t *testing.T, job *batchv1.Job, end batchv1.JobConditionType, said string) {
 	t.Helper()
 	labels := map[string]string{batchv1.JobNameLabel: job.Name}
-	for name, value := range job.Spec.Template.Labels {
-		labels[name] = value
-	}
+	maps.Copy(labels, job.Spec.Template.Labels)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: job.Name + "-x", Labels: labels}, Spec: job.Spec.Template.Spec}
 	pod.Spec.ServiceAccountName = ""
 	if err := w.Create(t.Context(), pod); err != nil {

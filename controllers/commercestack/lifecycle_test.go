@@ -230,7 +230,6 @@ func TestUnsupportedAndInvalidSpecsAreStalled(t *testing.T) {
 			s.Rollout.Strategy, s.RenderRevision = v1alpha1.RolloutCanary, &first
 		}, "set spec.renderRevision to 2"},
 		"external": {func(s *v1alpha1.CommerceStackSpec) { s.Secrets.Source = "ExternalSecret" }, "Generated"},
-		"backup":   {func(s *v1alpha1.CommerceStackSpec) { s.Migrations.RequireBackup = true }, "false"},
 		"cnpg":     {func(s *v1alpha1.CommerceStackSpec) { s.Postgres.Mode = v1alpha1.DataManaged }, "CloudNativePG"},
 		"newer":    {func(s *v1alpha1.CommerceStackSpec) { newer := int32(900); s.RenderRevision = &newer }, "upgrade the operator"},
 		"reserved": {func(s *v1alpha1.CommerceStackSpec) {

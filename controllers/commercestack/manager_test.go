@@ -2,12 +2,14 @@ package commercestack_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,9 +22,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
 // patience is how long something may take that takes milliseconds on a quiet machine.
@@ -109,6 +113,8 @@ func TestOperator(t *testing.T) {
 		}
 		w.eventually(t, "billing with another Secret", func() bool { return w.secretNames(t)["shop-billing"] != before })
 	})
+	t.Run("prepares for a sale", func(t *testing.T) { w.testSale(t, stack) })
+	t.Run("hears of backups", func(t *testing.T) { w.testBackup(t, stack) })
 	t.Run("uses kinds that appear later", func(t *testing.T) { w.testForeignKind(t) })
 	t.Run("tells events", func(t *testing.T) {
 		var reasons string
@@ -179,6 +185,63 @@ func (w *world) testDrift(t *testing.T) {
 			w.Get(t.Context(), key(w.namespace, "shop-user"), service) == nil && service.Spec.Selector["app"] == "" &&
 			w.Get(t.Context(), key(w.namespace, "shop-user-tls"), tls) == nil && strings.HasPrefix(string(tls.Data["tls.crt"]), "-----BEGIN")
 	})
+}
+
+// testSale has a sale begin at once, and ends it by deleting it.
+func (w *world) testSale(t *testing.T, stack *v1alpha1.CommerceStack) {
+	t.Helper()
+	sale := &v1alpha1.SaleEvent{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "now"},
+		Spec: v1alpha1.SaleEventSpec{
+			StackRef: v1alpha1.StackRef{Name: stack.Name}, Start: metav1.NewTime(time.Now().Add(-time.Minute)), End: metav1.NewTime(time.Now().Add(time.Hour)),
+			Services: []v1alpha1.SaleService{{Name: v1alpha1.ComponentGateway, MinReplicas: 7}},
+		},
+	}
+	if err := w.Create(t.Context(), sale); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(t, "seven gateways", func() bool { least, _ := w.scale(t, "shop-gateway"); return least == 7 })
+	w.eventually(t, "the event told to be active", func() bool {
+		return w.Get(t.Context(), client.ObjectKeyFromObject(sale), sale) == nil && sale.Status.Phase == v1alpha1.SaleActive
+	})
+	if err := w.Delete(t.Context(), sale); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(t, "two gateways again", func() bool { least, _ := w.scale(t, "shop-gateway"); return least == 2 })
+}
+
+// testBackup ends a Job of the CronJob, which nobody but the label says is the stack's.
+func (w *world) testBackup(t *testing.T, stack *v1alpha1.CommerceStack) {
+	t.Helper()
+	w.change(t, stack, func(s *v1alpha1.CommerceStack) {
+		s.Spec.Backup = &v1alpha1.BackupSpec{Schedule: "0 3 * * *", Destination: &v1alpha1.S3Spec{Bucket: "safe"}}
+	})
+	w.eventually(t, "a CronJob that is not suspended", func() bool {
+		cron := &batchv1.CronJob{}
+		return w.Get(t.Context(), key(w.namespace, "shop-backup"), cron) == nil && !*cron.Spec.Suspend
+	})
+	taken := time.Now().UTC().Truncate(time.Second)
+	w.runJob(t, desired.JobBackup, "shop-backup-1", batchv1.JobComplete,
+		fmt.Sprintf(`{"id":"20261126t030000z-00000001","snapshotTime":%q,"size":1}`, taken.Format(time.RFC3339)))
+	w.eventually(t, "the backup in the status", func() bool {
+		b := w.read(t, stack).Status.Backup
+		return b != nil && b.LastSuccess != nil && b.LastSuccess.Time.Equal(taken) && b.LastID == "20261126t030000z-00000001"
+	})
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != "commerce_operator_backup_age_seconds" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			if age := metric.GetGauge().GetValue(); metric.GetLabel()[0].GetValue() == w.namespace && age >= 0 && age < patience.Seconds() {
+				return
+			}
+		}
+	}
+	t.Error("the age of the backup is not told")
 }
 
 // testForeignKind installs the definition of ServiceMonitor while the operator runs.

@@ -36,7 +36,7 @@ const (
 	refAccessKey     = "accessKeyID"
 	refSecretAccess  = "secretAccessKey"
 
-	// refEncryptionKeys is the key of the Secret that kubectl commerce backup key writes.
+	// refEncryptionKeys is the key of the Secret that kubectl commerce backup-key writes.
 	refEncryptionKeys = desired.KeyEncryptionKeys
 	// refRestore begins the fields that are read until the restore is done.
 	refRestore = "restore."

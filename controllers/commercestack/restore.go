@@ -82,8 +82,12 @@ func (v *visit) judgeRestore(ctx context.Context, job *batchv1.Job) Result {
 	}
 	if end.Type == batchv1.JobComplete {
 		var told drillReport
-		if _, err := v.lastReport(ctx, job, &told); err != nil {
+		known, err := v.lastReport(ctx, job, &told)
+		if err != nil {
 			return failed(err)
+		}
+		if !known && v.justEnded(job) {
+			return after(time.Second)
 		}
 		v.status.Restore = &v1alpha1.RestoreStatus{State: v1alpha1.RestoreSucceeded, ID: told.ID, FinishedAt: &end.LastTransitionTime}
 		if !told.SnapshotTime.IsZero() {

@@ -181,7 +181,9 @@ func TestRulesOfSales(t *testing.T) {
 		"min above max": func(s *v1alpha1.SaleEventSpec) {
 			s.Services = []v1alpha1.SaleService{{Name: "order", MinReplicas: 5, MaxReplicas: ptr.To[int32](4)}}
 		},
-		"an unknown component":   func(s *v1alpha1.SaleEventSpec) { s.Services = []v1alpha1.SaleService{{Name: "checkout", MinReplicas: 5}} },
+		"an unknown component": func(s *v1alpha1.SaleEventSpec) {
+			s.Services = []v1alpha1.SaleService{{Name: "checkout", MinReplicas: 5}}
+		},
 		"a day before":           func(s *v1alpha1.SaleEventSpec) { s.LeadTime = metav1.Duration{Duration: 25 * time.Hour} },
 		"reservations of no use": func(s *v1alpha1.SaleEventSpec) { s.ReservationTTL = &metav1.Duration{Duration: time.Second} },
 	} {

@@ -9,11 +9,6 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
-// defaultLimits are those of the gateway; a test holds them to what it says.
-var defaultLimits = map[string]v1alpha1.RateLimit{
-	"read": "200/1s:400", "write": "50/1s:200", "credentials": "60/1m0s:60", "payment": "20/1s:100", "webhook": "500/1s:1000",
-}
-
 // limit is calls in a period, and how many at once.
 type limit struct {
 	calls, burst int64

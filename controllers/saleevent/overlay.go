@@ -7,6 +7,7 @@ import (
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/internal/topology"
 )
 
 const (
@@ -27,13 +28,14 @@ func (o Overlay) Apply(in desired.Input) desired.Input {
 	for _, name := range slices.Sorted(maps.Keys(o.Services)) {
 		raise(service(spec, name), desired.APIScale(plain, name), o.Services[name])
 	}
+	defaults := topology.RateLimits()
 	for _, policy := range slices.Sorted(maps.Keys(o.RateLimits)) {
 		if spec.Gateway.RateLimits == nil {
 			spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{}
 		}
 		own, given := spec.Gateway.RateLimits[policy]
 		if !given {
-			own = defaultLimits[policy]
+			own = v1alpha1.RateLimit(defaults[policy])
 		}
 		if tighter := Tighter(own, o.RateLimits[policy]); tighter != own {
 			spec.Gateway.RateLimits[policy] = tighter

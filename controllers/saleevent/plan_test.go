@@ -12,7 +12,6 @@ import (
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
-	"github.com/commercestack/commercestack/services/gateway"
 )
 
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -115,19 +114,6 @@ func TestTighter(t *testing.T) {
 	} {
 		if got := Tighter(tt.a, tt.b); got != tt.want {
 			t.Errorf("Tighter(%q, %q) = %q", tt.a, tt.b, got)
-		}
-	}
-}
-
-func TestTheDefaultsAreTheGateways(t *testing.T) {
-	t.Parallel()
-	policies := gateway.DefaultPolicies()
-	if len(policies) != len(defaultLimits) {
-		t.Errorf("%d policies, and %d here", len(policies), len(defaultLimits))
-	}
-	for name, policy := range policies {
-		if text := fmt.Sprintf("%d/%s:%d", policy.Rate, policy.Period, policy.Burst); defaultLimits[name] != text {
-			t.Errorf("%s is %s, and %s here", name, text, defaultLimits[name])
 		}
 	}
 }

@@ -43,8 +43,12 @@ const (
 	workDump     = "dump"
 	workRestored = "restored"
 	workState    = "state.json"
+	workRoots    = "roots.crt"
 
 	workMode = 0o640
+
+	// systemRoots are the authorities of the platform's image.
+	systemRoots = "/etc/ssl/certs/ca-certificates.crt"
 )
 
 // backupPlace is where backups are kept.
@@ -87,7 +91,7 @@ func (w workFolder) path(name string) string { return filepath.Join(w.Work, name
 // write makes a file whole or absent.
 func (w workFolder) write(name string, content []byte) error {
 	next := w.path(name + ".new")
-	if err := os.WriteFile(next, content, workMode); err != nil {
+	if err := os.WriteFile(next, content, workMode); err != nil { //nolint:gosec // the folder is the caller's choice
 		return err
 	}
 	return os.Rename(next, w.path(name))
@@ -114,9 +118,18 @@ func (w workFolder) readJSON(name string, value any) error {
 
 // writeService tells PostgreSQL's programs where the database is.
 func (w workFolder) writeService(d backup.Database) error {
-	service, err := d.ServiceFile()
+	service, needsRoots, err := d.ServiceFile(w.path(workRoots))
 	if err != nil {
 		return err
+	}
+	if needsRoots {
+		roots, err := os.ReadFile(cmp.Or(os.Getenv("SSL_CERT_FILE"), systemRoots)) //nolint:gosec // as crypto/x509 does
+		if err != nil {
+			return fmt.Errorf("the database address names no authority, and the system has none: %w", err)
+		}
+		if err := w.write(workRoots, roots); err != nil {
+			return err
+		}
 	}
 	return w.write(workService, service)
 }

@@ -27,9 +27,9 @@ import (
 
 // backups is a place for backups and the keys that seal them.
 type backups struct {
-	t          *testing.T
-	url, ring  string
-	database   string
+	t         *testing.T
+	url, ring string
+	database  string
 }
 
 // work is the folder of one pod.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -35,6 +36,19 @@ func TestTheProgramIsWhatItsTopologySays(t *testing.T) {
 	}
 	if topology.Gateway != gatewayName {
 		t.Errorf("the gateway is %s, and %s in the topology", gatewayName, topology.Gateway)
+	}
+}
+
+func TestTheTopologyTellsTheGatewaysLimits(t *testing.T) {
+	t.Parallel()
+	policies, told := gateway.DefaultPolicies(), topology.RateLimits()
+	if len(policies) != len(told) {
+		t.Errorf("the gateway has %d policies, and %d in the topology", len(policies), len(told))
+	}
+	for name, policy := range policies {
+		if text := fmt.Sprintf("%d/%s:%d", policy.Rate, policy.Period, policy.Burst); told[name] != text {
+			t.Errorf("%s is %s, and %s in the topology", name, text, told[name])
+		}
 	}
 }
 

@@ -224,11 +224,13 @@ var errURL = errors.New("backup: the database address is not a URL")
 const ServiceName = "commerce"
 
 // ServiceFile is a pg_service.conf, by which PostgreSQL's programs find the
-// database without a password on their command line.
-func (d Database) ServiceFile() ([]byte, error) {
+// database without a password on their command line. They know no authorities of
+// the system: where the address names none, those in the file roots are trusted,
+// and needsRoots says that the file must be there.
+func (d Database) ServiceFile(roots string) (service []byte, needsRoots bool, err error) {
 	location, err := url.Parse(d.URL)
 	if err != nil || location.Host == "" {
-		return nil, errURL
+		return nil, false, errURL
 	}
 	var hosts, ports []string
 	for part := range strings.SplitSeq(location.Host, ",") {
@@ -249,10 +251,13 @@ func (d Database) ServiceFile() ([]byte, error) {
 			lines = append(lines, name+"="+location.Query().Get(name))
 		}
 	}
+	if needsRoots = strings.HasPrefix(location.Query().Get("sslmode"), "verify-") && location.Query().Get("sslrootcert") == ""; needsRoots {
+		lines = append(lines, "sslrootcert="+roots)
+	}
 	for _, line := range lines {
 		if strings.ContainsAny(line, "\r\n") {
-			return nil, errURL
+			return nil, false, errURL
 		}
 	}
-	return []byte(strings.Join(lines, "\n") + "\n"), nil
+	return []byte(strings.Join(lines, "\n") + "\n"), needsRoots, nil
 }

@@ -227,15 +227,15 @@ func (r *Repository) Prune(ctx context.Context, now time.Time, retention time.Du
 	return gone, r.sweep(ctx, now)
 }
 
-// sweep removes dumps without a manifest that nobody writes any more.
+// sweep removes what uploads without a manifest left behind that nobody writes any more.
 func (r *Repository) sweep(ctx context.Context, now time.Time) error {
 	keys, err := r.store.List(ctx, "")
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	for _, key := range keys {
-		id, ok := strings.CutSuffix(key, dumpName)
-		if !ok || !orphaned(id, now) || slices.Contains(keys, id+manifestName) {
+		id, _, _ := strings.Cut(key, "/")
+		if !orphaned(id, now) || slices.Contains(keys, id+manifestName) {
 			continue
 		}
 		if err := r.store.Delete(ctx, key); err != nil {

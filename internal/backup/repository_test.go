@@ -205,6 +205,7 @@ func TestDyingBeforeTheManifest(t *testing.T) {
 		t.Errorf("latest is %s, %v", newest.ID, err)
 	}
 	dump := filepath.Join(p.folder, half.ID, "dump")
+	write(t, dump+"123", []byte("what a folder's store writes before it renames"))
 	prune := func(now time.Time) {
 		t.Helper()
 		if gone, err := p.Prune(t.Context(), now, 24*365*time.Hour); err != nil || len(gone) != 0 {
@@ -217,6 +218,9 @@ func TestDyingBeforeTheManifest(t *testing.T) {
 	}
 	prune(midnight.Add(26 * time.Hour))
 	if _, err := os.Stat(dump); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was left behind stays: %v", err)
+	}
+	if _, err := os.Stat(dump + "123"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what was left behind stays: %v", err)
 	}
 	if got := p.ids(t); !slices.Equal(got, []string{whole.ID}) {

@@ -111,6 +111,7 @@ func TestOnACluster(t *testing.T) { //nolint:tparallel // the cases share a clus
 	t.Run("pause", func(t *testing.T) { testPause(t, c) })
 	t.Run("rollout", func(t *testing.T) { testRollout(t, c) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, c) })
+	t.Run("backup", func(t *testing.T) { testBackup(t, c) })
 }
 
 func testUnreadable(t *testing.T, c testCluster) {

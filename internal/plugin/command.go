@@ -79,7 +79,7 @@ func newRoot(o options) *cobra.Command {
 	o.flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		newStatus(o), newOpen(o), newPause(o), newResume(o), newApprove(o), newRotate(o),
-		newAbort(o), newPromote(o), newUndo(o),
+		newAbort(o), newPromote(o), newUndo(o), newBackup(o), newDrill(o), newBackupKey(o),
 	)
 	return root
 }

@@ -27,7 +27,7 @@ const NameBackup = "backup"
 
 const (
 	// KeyBackupCredentials is an AWS shared credentials file for the place of backups.
-	KeyBackupCredentials = "backup-aws-credentials" //nolint:gosec // the name of a file
+	KeyBackupCredentials = "backup-aws-credentials"
 
 	backupWork = "/var/lib/commerce/backup"
 	// backupDeadline bounds a backup, a drill and a restore.
@@ -238,7 +238,7 @@ func storageWays(store *v1alpha1.S3Spec) []*policyEgress {
 	case store.Endpoint != "":
 		return []*policyEgress{anywhere(portOf(endpointURL(store.Endpoint), portHTTPS))}
 	default:
-		return []*policyEgress{internet(portHTTPS)}
+		return []*policyEgress{internet()}
 	}
 }
 

@@ -106,14 +106,14 @@ func outside(in Input, name v1alpha1.ComponentName) []*policyEgress {
 		if Simulated(in) {
 			return append(ways, edgeTo(peer(in, NameSimulator), PortRPC))
 		}
-		ways = append(ways, internet(portHTTPS))
+		ways = append(ways, internet())
 	case v1alpha1.ComponentGateway:
 		if Simulated(in) {
 			ways = append(ways, edgeTo(peer(in, NameSimulator), PortRPC))
 		}
 	case v1alpha1.ComponentNotification:
 		if integrations.SendGrid != nil {
-			ways = append(ways, internet(portHTTPS))
+			ways = append(ways, internet())
 		}
 		if integrations.SMTP != nil {
 			ways = append(ways, anywhere(portOf(integrations.SMTP.Address, portSubmission)))
@@ -122,7 +122,7 @@ func outside(in Input, name v1alpha1.ComponentName) []*policyEgress {
 		if s3 := in.Stack.Spec.ObjectStorage.S3; s3 != nil && s3.Endpoint != "" {
 			ways = append(ways, anywhere(portOf(endpointURL(s3.Endpoint), portHTTPS)))
 		} else if s3 != nil {
-			ways = append(ways, internet(portHTTPS))
+			ways = append(ways, internet())
 		}
 	case v1alpha1.ComponentAuth, v1alpha1.ComponentUser, v1alpha1.ComponentOrder, v1alpha1.ComponentAnalytics,
 		v1alpha1.ComponentAdmin, v1alpha1.ComponentStorefront:
@@ -276,11 +276,11 @@ func anywhere(port int32) *policyEgress {
 	return networkingv1ac.NetworkPolicyEgressRule().WithPorts(tcp(port))
 }
 
-// internet is everything but private networks, where the cluster and the cloud's
+// internet is HTTPS to everything but private networks, where the cluster and the cloud's
 // own services are.
-func internet(port int32) *policyEgress {
+func internet() *policyEgress {
 	return edgeTo(networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("0.0.0.0/0").
-		WithExcept("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")), port).
+		WithExcept("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")), portHTTPS).
 		WithTo(networkingv1ac.NetworkPolicyPeer().WithIPBlock(networkingv1ac.IPBlock().WithCIDR("::/0").WithExcept("fc00::/7", "fe80::/10")))
 }
 
