@@ -44,22 +44,24 @@ SELECT number FROM o`
 
 // Place implements order.OrderStore.
 func (s *Store) Place(ctx context.Context, p order.Placement) (int64, bool, error) {
-	args, err := placeArgs(ctx, p)
+	e, err := toEvent(order.Placed{Order: p.Order})
+	if err != nil {
+		return 0, false, err
+	}
+	row, err := outbox.NewRow(ctx, e)
+	if err != nil {
+		return 0, false, err
+	}
+	this := placing{Placement: p, event: row}
+	if p.Cart == nil && p.Coupon == nil {
+		number, err := s.placings.Do(ctx, this)
+		return number, number != 0, postgres.Fault(err)
+	}
+	args, err := placeArgs(this)
 	if err != nil {
 		return 0, false, err
 	}
 	var number int64
-	if p.Cart == nil && p.Coupon == nil {
-		err = s.db.Pool().QueryRow(ctx, placeOrder, args...).Scan(&number)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return 0, false, nil
-		}
-		if err != nil {
-			return 0, false, postgres.Fault(err)
-		}
-		outbox.Wake(s.db)
-		return number, true, nil
-	}
 	created := false
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *postgres.Tx) error {
 		created = false
@@ -85,16 +87,25 @@ func (s *Store) Place(ctx context.Context, p order.Placement) (int64, bool, erro
 	return number, created, nil
 }
 
-func placeArgs(ctx context.Context, p order.Placement) ([]any, error) {
+// placeOne writes an order and answers its number, 0 when it existed.
+func (s *Store) placeOne(ctx context.Context, p placing) (number int64, err error) {
+	args, err := placeArgs(p)
+	if err != nil {
+		return 0, err
+	}
+	err = s.db.Pool().QueryRow(ctx, placeOrder, args...).Scan(&number)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, postgres.Fault(err)
+	}
+	outbox.Wake(s.db)
+	return number, nil
+}
+
+func placeArgs(p placing) ([]any, error) {
 	o := p.Order
-	e, err := toEvent(order.Placed{Order: o})
-	if err != nil {
-		return nil, err
-	}
-	row, err := outbox.NewRow(ctx, e)
-	if err != nil {
-		return nil, err
-	}
 	address, err := toAddress(o.ShippingAddress)
 	if err != nil {
 		return nil, err
@@ -105,7 +116,7 @@ func placeArgs(ctx context.Context, p order.Placement) ([]any, error) {
 		o.Subtotal, o.Discount, o.Tax, o.Shipping, o.Total, address, nullID(o.CouponID), o.CouponCode, o.CreateTime, o.ExpireTime,
 		l.products, l.skus, l.names, l.quantities, l.prices, l.subtotals, l.discounts, l.rates, l.taxes, l.totals,
 		p.Step.ID, string(p.Step.Type), p.Step.Message, p.Step.Actor, p.Step.Key,
-		row.ID, row.Type, row.Subject, row.Payload,
+		p.event.ID, p.event.Type, p.event.Subject, p.event.Payload,
 	}, nil
 }
 

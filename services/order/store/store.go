@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	ent "github.com/commercestack/commercestack/ent/order"
+	"github.com/commercestack/commercestack/internal/combine"
 	"github.com/commercestack/commercestack/internal/inbox"
 	"github.com/commercestack/commercestack/internal/job"
 	"github.com/commercestack/commercestack/internal/outbox"
@@ -19,6 +20,8 @@ type Store struct {
 	db     *postgres.DB
 	client *ent.Client
 	jobs   *job.Client
+	// placings writes orders that come at the same time together.
+	placings *combine.Combiner[placing, int64]
 }
 
 var (
@@ -29,7 +32,9 @@ var (
 
 // New returns a store on the order component's schema. Errands become jobs of the client.
 func New(db *postgres.DB, jobs *job.Client) *Store {
-	return &Store{db: db, client: ent.NewClient(ent.Driver(db.Driver())), jobs: jobs}
+	s := &Store{db: db, client: ent.NewClient(ent.Driver(db.Driver())), jobs: jobs}
+	s.placings = combine.New(placeTogether, s.placeMany)
+	return s
 }
 
 // InTx runs body in one transaction.
