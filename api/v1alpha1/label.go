@@ -11,10 +11,15 @@ const (
 	// LabelRole of a pod is RoleAPI or RoleWorker.
 	LabelRole = Group + "/role"
 
+	// LabelTrack of canaries, which stand beside a component's own objects and pods, is TrackCanary.
+	LabelTrack = Group + "/track"
+
 	// AppName is the value of LabelName.
 	AppName = "commercestack"
 	// RoleAPI is the role of pods that serve.
 	RoleAPI = "api"
 	// RoleWorker is the role of pods that work on queues.
 	RoleWorker = "worker"
+	// TrackCanary is the track of canaries.
+	TrackCanary = "canary"
 )

@@ -8,11 +8,10 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
@@ -293,7 +292,7 @@ func (v *visit) measureCanary(ctx context.Context) Result {
 		if err != nil {
 			v.warnf("MeasureFailed", "Measure", "%s: %v", e.Analysis.Name, err)
 		}
-		v.Reconciler.remember(v.stack.UID, rollout.Measurement{Name: e.Analysis.Name, Value: answer, At: v.now})
+		v.remember(v.stack.UID, rollout.Measurement{Name: e.Analysis.Name, Value: answer, At: v.now})
 		outcome.Add("measure", after(1))
 	}
 	return after(outcome.requeue)
@@ -340,20 +339,27 @@ func (r *Reconciler) remember(stack types.UID, m rollout.Measurement) {
 	r.measured.taken[stack] = append(r.measured.taken[stack], m)
 }
 
+// forgetMeasurements drops those of a stack that is gone.
+func (r *Reconciler) forgetMeasurements(stack types.UID) {
+	r.measured.mu.Lock()
+	defer r.measured.mu.Unlock()
+	delete(r.measured.taken, stack)
+}
+
 // measurements are those since the last visit. They stay until one took them up:
 // the machine counts each once.
 func (v *visit) measurements() []rollout.Measurement {
-	v.Reconciler.measured.mu.Lock()
-	defer v.Reconciler.measured.mu.Unlock()
-	taken := v.Reconciler.measured.taken[v.stack.UID]
+	v.measured.mu.Lock()
+	defer v.measured.mu.Unlock()
+	taken := v.measured.taken[v.stack.UID]
 	if v.roll.State.Ended() {
-		delete(v.Reconciler.measured.taken, v.stack.UID)
+		delete(v.measured.taken, v.stack.UID)
 		return nil
 	}
 	const kept = 64
 	if len(taken) > kept {
 		taken = taken[len(taken)-kept:]
-		v.Reconciler.measured.taken[v.stack.UID] = taken
+		v.measured.taken[v.stack.UID] = taken
 	}
 	return append([]rollout.Measurement(nil), taken...)
 }

@@ -93,7 +93,7 @@ func TestVersionChangeWaitsForApproval(t *testing.T) {
 		s.Spec.Services = []v1alpha1.ServiceSpec{{Name: "order", Autoscaling: &v1alpha1.AutoscalingSpec{MinReplicas: 3, MaxReplicas: 10}}}
 	})
 	for range 3 {
-		stack = w.settle(t, stack)
+		stack = w.look(t, stack)
 		w.playCluster(t)
 	}
 	awaiting := condition(t, stack, v1alpha1.ConditionAwaitingApproval)
@@ -119,17 +119,29 @@ func TestVersionChangeWaitsForApproval(t *testing.T) {
 	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) {
 		s.Annotations = map[string]string{v1alpha1.AnnotationApprove: "something-else"}
 	})
-	stack = w.settle(t, stack)
+	stack = w.look(t, stack)
 	if !isTrue(stack, v1alpha1.ConditionAwaitingApproval) {
 		t.Error("the approval of another revision counted")
 	}
 	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) {
 		s.Annotations[v1alpha1.AnnotationApprove] = s.Status.UpdateRevision
 	})
+	stack = w.look(t, stack)
 	stack = w.ready(t, stack)
 	if stack.Status.Version != "1.1.0" || isTrue(stack, v1alpha1.ConditionAwaitingApproval) {
 		t.Errorf("after approval:%s", describe(stack))
 	}
+}
+
+// look takes some visits of a stack that waits for a person, which is looked at again and again.
+func (w *world) look(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.CommerceStack {
+	t.Helper()
+	for range 5 {
+		if _, err := w.visit(t.Context(), stack); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w.read(t, stack)
 }
 
 func TestFailedMigrationIsStalledUntilTheJobIsDeleted(t *testing.T) {

@@ -146,6 +146,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if v.gone {
 		r.applier.Forget(stack.UID)
+		r.forgetMeasurements(stack.UID)
 		forgetMetrics(request.NamespacedName)
 		return ctrl.Result{}, v.outcome.Err()
 	}

@@ -79,7 +79,7 @@ func (v *visit) keepRecord(ctx context.Context, revision string, snapshot desire
 // forgetRecords deletes the oldest revisions beyond the limit, never one that
 // runs, may be returned to, or is held.
 func (v *visit) forgetRecords(ctx context.Context) error {
-	s := v.roll.stored.State
+	s := v.roll.State
 	used := []string{s.Current, s.Previous, s.Target, s.Held, v.roll.revision}
 	var old []record
 	for revision, r := range v.roll.records {

@@ -19,6 +19,9 @@ import (
 	"github.com/commercestack/commercestack/controllers/rollout"
 )
 
+// rotationPoll is how often a rollout looks whether the rotation it waits for ended.
+const rotationPoll = 5 * time.Second
+
 // stateKey is where the state stands in its object.
 const stateKey = "state.json"
 
@@ -173,6 +176,8 @@ func (v *visit) rollout(ctx context.Context) Result {
 	v.noteRollout()
 	switch {
 	case v.pass.Dry():
+	case v.rolloutWaiting() && v.rotationMovesPods:
+		outcome.Add("look", after(rotationPoll))
 	case changed || v.roll.effected(rollout.EffectRecord):
 		outcome.requeue = 1
 	default:

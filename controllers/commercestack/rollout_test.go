@@ -350,7 +350,9 @@ func TestSpecChangedInMidCanaryGoesBackFirst(t *testing.T) {
 
 func TestPauseAndResume(t *testing.T) {
 	t.Parallel()
-	w, clock, stack := rolling(t, nil, nil)
+	w, clock, stack := rolling(t, nil, func(s *v1alpha1.CommerceStack) {
+		s.Spec.Rollout.Steps = []v1alpha1.RolloutStep{{Pods: ptr.To[int32](1), Pause: &metav1.Duration{Duration: 4 * time.Second}}}
+	})
 	stack = w.upgrade(t, stack, "1.1.0")
 	stack = w.roll(t, clock, stack, "a canary", func(s *v1alpha1.CommerceStack) bool { return len(w.gateways.table) > 0 })
 	stack = w.ask(t, stack, v1alpha1.RolloutPause, stack.Status.Rollout.Revision, "wait")
@@ -377,7 +379,7 @@ func TestPromotionWaitsForApproval(t *testing.T) {
 		s.Spec.Integrations = &v1alpha1.IntegrationsSpec{
 			Stripe: &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: "stripe"}}, SendGrid: &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: "sendgrid"}},
 		}
-	}, func(made *world) { made.prepare = func(t *testing.T, in *world) { in.production(t) } })
+	}, func(made *world) { made.prepare = func(t *testing.T, in *world) { t.Helper(); in.production(t) } })
 	frozen := func() bool {
 		hpa := &autoscalingv2.HorizontalPodAutoscaler{}
 		if err := w.Get(t.Context(), key(w.namespace, "shop-order"), hpa); err != nil {
@@ -444,6 +446,29 @@ func TestWindowIsWaitedFor(t *testing.T) {
 	clock.SetTime(opens.Add(time.Second))
 	w.roll(t, clock, stack, "complete", func(s *v1alpha1.CommerceStack) bool { return s.Status.Version == "1.1.0" })
 	w.runsOnly(t, "1.1.0")
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	t.Parallel()
+	w, clock, stack := rolling(t, nil, func(s *v1alpha1.CommerceStack) {
+		s.Spec.Rollout = v1alpha1.RolloutSpec{HistoryLimit: 1}
+	})
+	first := stack.Status.CurrentRevision
+	for _, version := range []string{"1.1.0", "1.2.0"} {
+		stack = w.upgrade(t, stack, version)
+		stack = w.roll(t, clock, stack, version, func(s *v1alpha1.CommerceStack) bool { return s.Status.Version == version })
+		stack = w.ready(t, stack)
+	}
+	records := &appsv1.ControllerRevisionList{}
+	w.list(t, records)
+	if len(records.Items) != 2 {
+		t.Errorf("%d revisions are recorded, want the one that serves and the one before", len(records.Items))
+	}
+	stack = w.ask(t, stack, v1alpha1.RolloutUndo, first, "too far")
+	stack = w.roll(t, clock, stack, "an answer", func(s *v1alpha1.CommerceStack) bool { return strings.Contains(s.Status.Rollout.Message, "history") })
+	if stack.Status.Version != "1.2.0" {
+		t.Errorf("went to %s", stack.Status.Version)
+	}
 }
 
 // The operator is killed before each write in the middle of a canary, and each

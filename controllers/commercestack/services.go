@@ -38,7 +38,7 @@ func (v *visit) services(ctx context.Context) Result {
 			break
 		}
 		for _, component := range components {
-			outcome.Add(string(component), v.component(ctx, component, assignments[i], live))
+			outcome.Add(string(component), v.component(ctx, component, assignments[i]))
 			if assignments[i].Canary != "" {
 				outcome.Add(string(component), v.canary(ctx, component, assignments[i], live))
 			}
@@ -56,7 +56,7 @@ func (v *visit) services(ctx context.Context) Result {
 
 // component applies the objects of a component, or, as long as no revision is
 // assigned to it, only names them.
-func (v *visit) component(ctx context.Context, name v1alpha1.ComponentName, a rollout.Assignment, live deploymentSet) Result {
+func (v *visit) component(ctx context.Context, name v1alpha1.ComponentName, a rollout.Assignment) Result {
 	in, waits := v.in, a.Stable == ""
 	if !waits {
 		var err error
@@ -184,7 +184,7 @@ func wantedPods(d *appsv1.Deployment) int32 {
 func (v *visit) noteRolling(live deploymentSet) {
 	s := v.roll.State
 	installing := s.Current == ""
-	if s.Active() && !installing {
+	if v.rolloutActive() && !installing {
 		text := fmt.Sprintf("Revision %s (version %s) replaces %s, wave %d", s.Target, v.versionOf(s.Target), s.Current, s.Wave)
 		if s.Phase == rollout.PhaseRollingBack {
 			text = fmt.Sprintf("Revision %s (version %s) is taken back", s.Target, v.versionOf(s.Target))

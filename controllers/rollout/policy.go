@@ -56,10 +56,10 @@ type Policy struct {
 
 // Step of a canary: a weight or a number of pods.
 type Step struct {
-	Weight int32
-	Pods   int32
+	Weight int32 `json:"weight,omitempty"`
+	Pods   int32 `json:"pods,omitempty"`
 	// Pause before the next step; zero waits for a person.
-	Pause time.Duration
+	Pause time.Duration `json:"pause,omitempty"`
 }
 
 // DefaultSteps are those of a canary whose spec has none.

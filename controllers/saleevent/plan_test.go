@@ -152,13 +152,13 @@ func TestOverlaysOnlyRaiseAndTighten(t *testing.T) {
 		}
 	}
 	in := input(v1alpha1.EnvironmentProduction, v1alpha1.ServiceSpec{Name: "order", Env: []v1alpha1.EnvVar{{Name: "A"}, {Name: reservationVariable, Value: "3m"}}})
-	in.Stack.Spec.Gateway.RateLimits = map[string]string{"read": "10/1s:10", "write": "0"}
+	in.Stack.Spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "10/1s:10", "write": "0"}
 	over := Overlay{
 		Events:         []string{"a"},
-		RateLimits:     map[string]string{"read": "100/1s:100", "write": "90/1s:90", "payment": "30/1s:100", "webhook": "400/1s:400"},
+		RateLimits:     map[string]v1alpha1.RateLimit{"read": "100/1s:100", "write": "90/1s:90", "payment": "30/1s:100", "webhook": "400/1s:400"},
 		ReservationTTL: 5 * time.Minute,
 	}.Apply(in).Stack.Spec
-	if want := map[string]string{"read": "10/1s:10", "write": "90/1s:90", "webhook": "400/1s:400"}; !reflect.DeepEqual(over.Gateway.RateLimits, want) {
+	if want := map[string]v1alpha1.RateLimit{"read": "10/1s:10", "write": "90/1s:90", "webhook": "400/1s:400"}; !reflect.DeepEqual(over.Gateway.RateLimits, want) {
 		t.Errorf("limits: %v, want %v", over.Gateway.RateLimits, want)
 	}
 	if over.Services[0].Env[1].Value != "3m" {
@@ -175,7 +175,7 @@ func TestPlansAreOfSets(t *testing.T) {
 			start := noon.Add(time.Duration(rapid.IntRange(-180, 180).Draw(r, "start")) * time.Minute)
 			events = append(events, sale(fmt.Sprint(i), start, func(s *v1alpha1.SaleEventSpec) {
 				s.Services = []v1alpha1.SaleService{replicas("order", int32(rapid.IntRange(1, 20).Draw(r, "min")), int32(rapid.IntRange(0, 40).Draw(r, "max")))}
-				s.RateLimits = map[string]v1alpha1.RateLimit{"read": v1alpha1.SaleRateLimit(fmt.Sprintf("%d/1s:%d",
+				s.RateLimits = map[string]v1alpha1.RateLimit{"read": v1alpha1.RateLimit(fmt.Sprintf("%d/1s:%d",
 					rapid.IntRange(1, 9).Draw(r, "rate"), rapid.IntRange(1, 9).Draw(r, "burst")))}
 			}))
 		}

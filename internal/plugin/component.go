@@ -62,6 +62,9 @@ func (r reporter) component(name string) node {
 		if role == v1alpha1.RoleWorker {
 			count += " workers"
 		}
+		if d.Labels[v1alpha1.LabelTrack] == v1alpha1.TrackCanary {
+			count += " canary"
+		}
 		texts = append(texts, count)
 		n = n.with(workload)
 		if hpa, found := r.autoscaler("Deployment", d.Name); found {

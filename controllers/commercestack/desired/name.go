@@ -21,7 +21,7 @@ const (
 	LabelJob = v1alpha1.Group + "/job"
 
 	// LabelTrack of objects and pods beside the stable ones is TrackCanary.
-	LabelTrack = v1alpha1.Group + "/track"
+	LabelTrack = v1alpha1.LabelTrack
 
 	// AppName is the value of LabelName.
 	AppName = v1alpha1.AppName
@@ -38,7 +38,7 @@ const (
 )
 
 // TrackCanary is the value of LabelTrack of canaries.
-const TrackCanary = "canary"
+const TrackCanary = v1alpha1.TrackCanary
 
 // What runs beside the components, as in LabelComponent.
 const (
