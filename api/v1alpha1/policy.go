@@ -161,9 +161,6 @@ type GatewaySpec struct {
 	WAF string `json:"waf,omitempty"`
 }
 
-// RateLimitNames are the policies of the gateway.
-var RateLimitNames = []string{"credentials", "payment", "read", "webhook", "write"}
-
 // RateLimit is calls/period:burst: so many calls of one caller in every period,
 // and a burst of calls at once. 0 switches the limit off.
 //

@@ -112,7 +112,11 @@ func (v *visit) redisUsers(ctx context.Context) (string, error) {
 	for _, id := range state.Logins() {
 		users = append(users, desired.RedisLogin{Name: desired.RedisUser(id.Slot()), Password: string(v.vault.Value(state, id))})
 	}
-	data := map[string][]byte{desired.KeyRedisUsers: desired.RedisACL(v.vault.RedisPassword(), users)}
+	file, err := desired.RedisACL(v.vault.RedisPassword(), users)
+	if err != nil {
+		return "", err
+	}
+	data := map[string][]byte{desired.KeyRedisUsers: file}
 	_, err = v.storeSecret(ctx, secret, corev1.SecretTypeOpaque, data, desired.NameRedis)
 	return name, err
 }

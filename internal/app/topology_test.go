@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/internal/topology"
 	"github.com/commercestack/commercestack/services/gateway"
 )
@@ -70,13 +67,5 @@ func TestTheTopologyTellsWhoUsesRedis(t *testing.T) {
 		if told := topology.Find(entry.name).Redis; told != uses {
 			t.Errorf("component %s uses Redis: %v; in the topology: %v", entry.name, uses, told)
 		}
-	}
-}
-
-// The schema of a CommerceStack names the rate limits, and the gateway refuses any other.
-func TestTheSchemaNamesTheRateLimits(t *testing.T) {
-	t.Parallel()
-	if names := slices.Sorted(maps.Keys(gateway.DefaultPolicies())); !slices.Equal(names, v1alpha1.RateLimitNames) {
-		t.Errorf("the gateway has the rate limits %q, and the schema %q", names, v1alpha1.RateLimitNames)
 	}
 }

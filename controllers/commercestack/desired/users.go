@@ -1,9 +1,9 @@
 package desired
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
+
+	"github.com/commercestack/commercestack/internal/cachelogin"
 )
 
 // RedisUsers holds where Redis has users besides its administrator, whose logins
@@ -11,24 +11,24 @@ import (
 func RedisUsers(in Input) bool { return !redisExternal(in) && in.RenderRevision >= usersRevision }
 
 // RedisUser is the user of a slot, "a" or "b".
-func RedisUser(slot string) string { return "commerce_" + slot }
+func RedisUser(slot string) string { return cachelogin.User + "_" + slot }
 
 // RedisACL is the file of users: the administrator, and the platform's by name.
-// It holds hashes of the passwords.
-func RedisACL(admin string, users []RedisLogin) []byte {
-	var file strings.Builder
-	file.WriteString("user default on #" + sha256Of(admin) + " ~* &* +@all\n")
-	for _, user := range users {
-		// Everything that works on data, and nothing that works on the server.
-		file.WriteString("user " + user.Name + " on #" + sha256Of(user.Password) + " ~* &* +@all -@admin -@dangerous\n")
+// It holds hashes of the passwords. The error is a user without a password.
+func RedisACL(admin string, users []RedisLogin) ([]byte, error) {
+	line, err := cachelogin.AdminLine("default", admin)
+	if err != nil {
+		return nil, err
 	}
-	return []byte(file.String())
+	lines := []string{line}
+	for _, user := range users {
+		if line, err = cachelogin.Line(user.Name, user.Password); err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	}
+	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
 
 // RedisLogin is a user of Redis.
 type RedisLogin struct{ Name, Password string }
-
-func sha256Of(password string) string {
-	sum := sha256.Sum256([]byte(password))
-	return hex.EncodeToString(sum[:])
-}
