@@ -109,7 +109,7 @@ func sample(t *testing.T, name string) *v1alpha1.CommerceStack {
 // newInput is what the reconciler would hand in for a stack.
 func newInput(stack *v1alpha1.CommerceStack) Input {
 	in := Input{
-		Stack: stack, RenderRevision: 1, PostgresMode: stack.Spec.Postgres.Mode, AdminEmail: "admin@example.com",
+		Stack: stack, RenderRevision: CurrentRenderRevision, PostgresMode: stack.Spec.Postgres.Mode, AdminEmail: "admin@example.com",
 		Images:           Images{Platform: "commercestack/commercestack", Postgres: "postgres:15-bookworm", Redis: "redis:7-bookworm"},
 		RedisCertificate: "c0ffee",
 		Secrets: Secrets{
