@@ -186,20 +186,23 @@ func drift(t *testing.T, s *stack) {
 // scaleOut runs two pods of each component on the way of an order, and takes the
 // queues of orders and payments apart.
 func scaleOut(t *testing.T, s *stack) {
+	s.update(scaled)
+	s.waitReady(4 * time.Minute)
+}
+
+// scaled has two pods of each component on the way of an order.
+func scaled(spec *v1alpha1.CommerceStackSpec) {
 	two := int32(2)
 	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
-	s.update(func(spec *v1alpha1.CommerceStackSpec) {
-		spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0", "write": "0", "payment": "0"}
-		for _, name := range []v1alpha1.ComponentName{"auth", "product", "order", "billing", "gateway"} {
-			service := v1alpha1.ServiceSpec{Name: name, Replicas: &two, Autoscaling: off}
-			if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {
-				one := int32(1)
-				service.Workers = &v1alpha1.WorkersSpec{Mode: v1alpha1.WorkersSeparate, Replicas: &one, Autoscaling: off}
-			}
-			spec.Services = append(slices.DeleteFunc(spec.Services, func(s v1alpha1.ServiceSpec) bool { return s.Name == name }), service)
+	spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0", "write": "0", "payment": "0"}
+	for _, name := range []v1alpha1.ComponentName{"auth", "product", "order", "billing", "gateway"} {
+		service := v1alpha1.ServiceSpec{Name: name, Replicas: &two, Autoscaling: off}
+		if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {
+			one := int32(1)
+			service.Workers = &v1alpha1.WorkersSpec{Mode: v1alpha1.WorkersSeparate, Replicas: &one, Autoscaling: off}
 		}
-	})
-	s.waitReady(4 * time.Minute)
+		spec.Services = append(slices.DeleteFunc(spec.Services, func(s v1alpha1.ServiceSpec) bool { return s.Name == name }), service)
+	}
 }
 
 // change replaces the pods of the components on the way of an order while people

@@ -90,7 +90,9 @@ func connect() error {
 
 // installOperator installs the chart as a person would, and waits for its pods.
 func installOperator() error {
-	if err := helm("upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace"); err != nil {
+	if err := helm("upgrade", "--install", release, chart, "--namespace", operatorNamespace, "--create-namespace",
+		// A test has minutes where keys and tokens live for hours.
+		"--set-json", `extraArgs=["--rotation-settle=20s","--rotation-identity-life=90s","--rotation-signing-lead=20s","--rotation-signing-life=20s"]`); err != nil {
 		return err
 	}
 	return waitFor(context.Background(), 90*time.Second, "the operator's Deployment is available", func(ctx context.Context) (bool, error) {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -239,5 +240,23 @@ func (s *stack) dump() {
 			}
 		}
 		s.t.Log(line)
+	}
+}
+
+// containsReplicas reports whether managed fields have the number of pods.
+func containsReplicas(fields string) bool { return strings.Contains(fields, `"f:replicas"`) }
+
+// runCronJob runs the Job of one of the stack's CronJobs now, as kubectl commerce does.
+func (s *stack) runCronJob(part string) {
+	s.t.Helper()
+	var cron batchv1.CronJob
+	if err := kube.Get(s.t.Context(), client.ObjectKey{Namespace: s.namespace, Name: s.name + "-" + part}, &cron); err != nil {
+		s.t.Fatal(err)
+	}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Namespace: s.namespace, GenerateName: cron.Name + "-", Labels: cron.Spec.JobTemplate.Labels, Annotations: cron.Spec.JobTemplate.Annotations,
+	}, Spec: cron.Spec.JobTemplate.Spec}
+	if err := kube.Create(s.t.Context(), job); err != nil {
+		s.t.Fatal(err)
 	}
 }
