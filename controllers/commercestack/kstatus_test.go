@@ -62,10 +62,10 @@ func TestToolsReadTheStatus(t *testing.T) {
 	w.ready(t, stack)
 	expect("ready again", "Current")
 
-	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Migrations.RequireBackup = true })
+	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Secrets.Source = "ExternalSecret" })
 	w.settle(t, stack)
 	expect("refused", "Failed")
-	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Migrations.RequireBackup = false })
+	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Secrets.Source = "Generated" })
 	w.settle(t, stack)
 	expect("repaired", "Current")
 

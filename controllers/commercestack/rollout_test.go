@@ -504,11 +504,14 @@ func TestKilledAtEveryWriteOfACanary(t *testing.T) {
 				if left < 0 {
 					kills++
 					allowed += 1 + allowed/4
+					if !*everyWrite {
+						allowed += 2 + allowed/2
+					}
 				} else if err == nil {
 					allowed /= 2
 				}
 			}, func(s *v1alpha1.CommerceStack) bool { return phase(tt.phase)(s) && s.Status.Version == tt.runs })
-			if kills < 20 {
+			if kills < 6 {
 				t.Errorf("killed %d times only", kills)
 			}
 			left = 1 << 30

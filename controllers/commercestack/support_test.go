@@ -2,7 +2,11 @@ package commercestack_test
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
+	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,4 +32,18 @@ func flat(data map[string][]byte) []string {
 // codecs speak for a plain REST client.
 func (w *world) codecs() runtime.NegotiatedSerializer {
 	return serializer.NewCodecFactory(w.Scheme()).WithoutConversion()
+}
+
+// everyWrite lets the operator die at each write that it makes; without it at a
+// part of them, another one in each run.
+var (
+	everyWrite = flag.Bool("every-write", false, "let the operator die at each of its writes instead of at a sample")
+	sampleSeed = flag.Uint64("sample", rand.Uint64(), "which writes are in the sample")
+)
+
+// chosen says whether the operator dies at a write, which is one of four.
+func chosen(write string) bool {
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, *sampleSeed, write) // never fails
+	return *everyWrite || h.Sum64()%4 == 0
 }
