@@ -1,6 +1,7 @@
 package commercestack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -77,7 +78,7 @@ func (v *visit) noteApproval() {
 		how = fmt.Sprintf("Whoever asked for the change says so first: kubectl annotate commercestack %s --overwrite %s=$(%s). "+
 			"Then another person approves: %s", name, v1alpha1.AnnotationRequestedBy, v1alpha1.WhoAmI, approve)
 	case v.roll.policy.FourEyes:
-		how = fmt.Sprintf("To approve, by another person than %s: %s", requester, approve)
+		how = fmt.Sprintf("To approve, by another person than %s: %s", cmp.Or(strings.Join(s.Requesters, ", "), requester), approve)
 	}
 	v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue, v1alpha1.RolloutAwaitingApproval, fmt.Sprintf(
 		"Version %s: %s. %s", v.versionOf(s.Target), strings.TrimSuffix(s.Message, "."), how))
