@@ -135,9 +135,10 @@ func cacheOptions(namespaces []string) cache.Options {
 		DefaultNamespaces:    byNamespace(namespaces),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.ManagedBy}),
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.CommerceStack{}: everything,
-			&v1alpha1.SaleEvent{}:     everything,
-			definition:                {Label: labels.Everything(), Transform: bare},
+			&v1alpha1.CommerceStack{}:   everything,
+			&v1alpha1.SaleEvent{}:       everything,
+			&v1alpha1.ReleaseApproval{}: everything,
+			definition:                  {Label: labels.Everything(), Transform: bare},
 		},
 	}
 }

@@ -29,7 +29,8 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &CommerceStack{}, &CommerceStackList{}, &SaleEvent{}, &SaleEventList{})
+	scheme.AddKnownTypes(GroupVersion, &CommerceStack{}, &CommerceStackList{}, &SaleEvent{}, &SaleEventList{},
+		&ReleaseApproval{}, &ReleaseApprovalList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

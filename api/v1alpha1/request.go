@@ -22,6 +22,9 @@ const (
 	AnnotationRequestedBy = Group + "/requested-by"
 )
 
+// WhoAmI is the command that prints the name by which the API server knows a user.
+const WhoAmI = "kubectl auth whoami -o jsonpath='{.status.userInfo.username}'"
+
 // RolloutVerb is what a person asks a rollout to do.
 type RolloutVerb string
 

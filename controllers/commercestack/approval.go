@@ -1,28 +1,22 @@
 package commercestack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/rollout"
 )
 
-const (
-	// byAnnotation stands for whoever may annotate the stack.
-	byAnnotation = "annotation"
-	// approvalPoll is how often approvals are looked for while one is waited for.
-	approvalPoll = 5 * time.Second
-)
-
-var kindApproval = v1alpha1.GroupVersion.WithKind("ReleaseApproval")
+// byAnnotation stands for whoever may annotate the stack.
+const byAnnotation = "annotation"
 
 // approvals are the agreements that exist while one is waited for. Nobody knows
 // who annotated a stack, so in Production an annotation approves nothing.
@@ -38,41 +32,35 @@ func (v *visit) approvals(ctx context.Context) ([]rollout.Approval, error) {
 	return append(all, given...), err
 }
 
-// releaseApprovals reads the ReleaseApprovals of the stack past the cache, none
-// where the cluster does not know the kind.
+// releaseApprovals reads the ReleaseApprovals of the stack past the cache: one
+// that was taken back must not count.
 func (v *visit) releaseApprovals(ctx context.Context) ([]rollout.Approval, error) {
-	if _, err := v.Mapper.RESTMapping(kindApproval.GroupKind(), kindApproval.Version); err != nil {
-		return nil, nil //nolint:nilerr // without the kind there is no approval
-	}
-	v.lookAfter(approvalPoll)
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(kindApproval.GroupVersion().WithKind(kindApproval.Kind + "List"))
+	list := &v1alpha1.ReleaseApprovalList{}
 	if err := v.Live.List(ctx, list, client.InNamespace(v.stack.Namespace)); err != nil {
-		if meta.IsNoMatchError(err) || missing(err) {
-			return nil, nil
-		}
 		return nil, fmt.Errorf("list ReleaseApprovals: %w", err)
 	}
 	var all []rollout.Approval
 	for i := range list.Items {
-		field := func(name string) string {
-			text, _, _ := unstructured.NestedString(list.Items[i].Object, "spec", name)
-			return text
-		}
-		if field("stack") != v.stack.Name {
+		given := &list.Items[i]
+		if given.Spec.Stack != v.stack.Name || !given.DeletionTimestamp.IsZero() {
 			continue
 		}
-		approval := rollout.Approval{Revision: field("revision"), By: field("by")}
-		if end := field("expiresAt"); end != "" {
-			at, err := time.Parse(time.RFC3339, end)
-			if err != nil {
-				continue // an end that cannot be read may have passed
-			}
-			approval.ExpiresAt = at
+		approval := rollout.Approval{Revision: given.Spec.Revision, By: given.Spec.By}
+		if given.Spec.ExpiresAt != nil {
+			approval.ExpiresAt = given.Spec.ExpiresAt.Time
 		}
 		all = append(all, approval)
 	}
 	return all, nil
+}
+
+// stackOfApproval is the stack of a ReleaseApproval.
+func stackOfApproval(_ context.Context, object client.Object) []reconcile.Request {
+	approval, ok := object.(*v1alpha1.ReleaseApproval)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: approval.Namespace, Name: approval.Spec.Stack}}}
 }
 
 // noteApproval says whether a revision waits for a person.
@@ -82,7 +70,16 @@ func (v *visit) noteApproval() {
 		v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionFalse, reasonNone, "")
 		return
 	}
+	name := fmt.Sprintf("%s -n %s", v.stack.Name, v.stack.Namespace)
+	approve := fmt.Sprintf("kubectl commerce approve %s --revision %s", name, s.Target)
+	how := "To approve: " + approve
+	switch requester := v.requester(); {
+	case v.roll.policy.FourEyes && requester == "":
+		how = fmt.Sprintf("Whoever asked for the change says so first: kubectl annotate commercestack %s --overwrite %s=$(%s). "+
+			"Then another person approves: %s", name, v1alpha1.AnnotationRequestedBy, v1alpha1.WhoAmI, approve)
+	case v.roll.policy.FourEyes:
+		how = fmt.Sprintf("To approve, by another person than %s: %s", cmp.Or(strings.Join(s.Requesters, ", "), requester), approve)
+	}
 	v.set(v1alpha1.ConditionAwaitingApproval, metav1.ConditionTrue, v1alpha1.RolloutAwaitingApproval, fmt.Sprintf(
-		"Version %[2]s: %[3]s. To approve: kubectl commerce approve %[4]s -n %[5]s --revision %[1]s",
-		s.Target, v.versionOf(s.Target), strings.TrimSuffix(s.Message, "."), v.stack.Name, v.stack.Namespace))
+		"Version %s: %s. %s", v.versionOf(s.Target), strings.TrimSuffix(s.Message, "."), how))
 }

@@ -131,6 +131,7 @@ func TestOperator(t *testing.T) {
 			return strings.Contains(reasons, "MigrationSucceeded") && strings.Contains(reasons, "CreatedDeployment") && strings.Contains(reasons, "RotatedCertificate")
 		})
 	})
+	t.Run("hears of approvals", func(t *testing.T) { w.testApproval(t, stack) })
 	t.Run("deletes", func(t *testing.T) {
 		if err := w.Delete(t.Context(), w.read(t, stack)); err != nil {
 			t.Fatal(err)
@@ -242,6 +243,19 @@ func (w *world) testBackup(t *testing.T, stack *v1alpha1.CommerceStack) {
 		}
 	}
 	t.Error("the age of the backup is not told")
+}
+
+// testApproval lets a revision wait for another person, who then agrees. Nothing but
+// the ReleaseApproval wakes the operator.
+func (w *world) testApproval(t *testing.T, stack *v1alpha1.CommerceStack) {
+	t.Helper()
+	w.change(t, stack, func(s *v1alpha1.CommerceStack) {
+		s.Spec.Version = "1.1.0"
+		s.Annotations = map[string]string{v1alpha1.AnnotationRequestedBy: "alice"}
+	})
+	w.eventually(t, "a revision that waits", func() bool { return isTrue(w.read(t, stack), v1alpha1.ConditionAwaitingApproval) })
+	w.approve(t, "by-carol", "carol", w.read(t, stack).Status.Rollout.Revision, time.Now().Add(time.Hour))
+	w.eventually(t, "an approved revision", func() bool { return w.read(t, stack).Status.Rollout.ApprovedBy == "carol" })
 }
 
 // testForeignKind installs the definition of ServiceMonitor while the operator runs.

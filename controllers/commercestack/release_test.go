@@ -7,52 +7,18 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
-// defineApprovals makes the kind ReleaseApproval known, unless it is.
-func (w *world) defineApprovals(t *testing.T) {
-	t.Helper()
-	definition := &unstructured.Unstructured{Object: map[string]any{
-		"spec": map[string]any{
-			"group": v1alpha1.Group, "scope": "Namespaced",
-			"names": map[string]any{"kind": "ReleaseApproval", "listKind": "ReleaseApprovalList", "plural": "releaseapprovals", "singular": "releaseapproval"},
-			"versions": []any{map[string]any{
-				"name": "v1alpha1", "served": true, "storage": true,
-				"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-			}},
-		},
-	}}
-	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
-	definition.SetName("releaseapprovals." + v1alpha1.Group)
-	if err := w.Create(t.Context(), definition); err != nil && !errors.IsAlreadyExists(err) {
-		t.Fatal(err)
-	}
-	kind := v1alpha1.GroupVersion.WithKind("ReleaseApproval")
-	for range 100 {
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ReleaseApprovalList"))
-		if _, err := w.mapper.RESTMapping(kind.GroupKind(), kind.Version); err == nil && w.List(t.Context(), list) == nil {
-			return
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("ReleaseApproval is not served")
-}
-
 // approve makes a ReleaseApproval.
 func (w *world) approve(t *testing.T, name, by, revision string, expires time.Time) {
 	t.Helper()
-	approval := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
-		"stack": "shop", "revision": revision, "by": by, "expiresAt": expires.UTC().Format(time.RFC3339),
-	}}}
-	approval.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ReleaseApproval"))
-	approval.SetNamespace(w.namespace)
-	approval.SetName(name)
+	approval := &v1alpha1.ReleaseApproval{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		Spec:       v1alpha1.ReleaseApprovalSpec{Stack: "shop", Revision: revision, By: by, ExpiresAt: &metav1.Time{Time: expires}},
+	}
 	if err := w.Create(t.Context(), approval); err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +33,6 @@ func TestProductionNeedsAnotherPerson(t *testing.T) {
 			Stripe: &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: "stripe"}}, SendGrid: &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: "sendgrid"}},
 		}
 	}, func(made *world) { made.prepare = func(t *testing.T, in *world) { t.Helper(); in.production(t) } })
-	w.defineApprovals(t)
-	w.restart(t)
 	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) {
 		s.Spec.Version = "1.1.0"
 		s.Annotations = map[string]string{v1alpha1.AnnotationRequestedBy: "alice"}
@@ -89,6 +53,9 @@ func TestProductionNeedsAnotherPerson(t *testing.T) {
 	}
 	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Annotations[v1alpha1.AnnotationApprove] = revision })
 	waits("an annotation")
+	if says := condition(t, stack, v1alpha1.ConditionAwaitingApproval).Message; !strings.Contains(says, "by another person than alice: kubectl commerce approve shop -n "+w.namespace+" --revision "+revision) {
+		t.Errorf("message: %s", says)
+	}
 	w.approve(t, "own", "alice", revision, later)
 	waits("the requester's own approval")
 	if !strings.Contains(stack.Status.Rollout.Message, "alice asked for the change") {

@@ -82,6 +82,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 		// Jobs of CronJobs, and of people, are not owned by the stack.
 		Watches(&batchv1.Job{}, byLabel, builder.WithPredicates(ofBackups)).
 		Watches(&v1alpha1.SaleEvent{}, handler.EnqueueRequestsFromMapFunc(stackOfSale), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.ReleaseApproval{}, handler.EnqueueRequestsFromMapFunc(stackOfApproval), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(definition, handler.EnqueueRequestsFromMapFunc(r.allStacks), builder.WithPredicates(foreignDefinition)).
 		WatchesRawSource(source.Kind(options.References, secrets, handler.TypedEnqueueRequestsFromMapFunc(
 			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {

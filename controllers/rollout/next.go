@@ -19,6 +19,7 @@ func (p Policy) Next(s State, o Observation, now time.Time) (State, []Effect) {
 	} else {
 		s = p.move(s, o, now)
 	}
+	s = p.asked(s, o)
 	effects := p.effects(s, o, now)
 	if s.Phase != before.Phase && s.Phase != PhaseIdle && s.Phase != PhasePending {
 		effects = append(effects, Effect{Kind: EffectTell, Revision: s.Target, Message: s.Message})
@@ -63,8 +64,20 @@ func begin(s State, o Observation, now time.Time) State {
 	return s.start(o.Target, now)
 }
 
+// asked remembers who asks for the target: whoever changes the spec in between, be
+// it a number of pods, does not free those before them to approve it.
+func (p Policy) asked(s State, o Observation) State {
+	if p.FourEyes && !s.Ended() && o.Target == s.Target && o.Requester != "" && !slices.Contains(s.Requesters, o.Requester) {
+		s.Requesters = append(slices.Clone(s.Requesters), o.Requester)
+	}
+	return s
+}
+
 // start is the state at the beginning of a rollout.
 func (s State) start(target string, now time.Time) State {
+	if target != s.Target {
+		s.Requesters = nil
+	}
 	s.Target, s.Wave, s.Step, s.Undo, s.SkipSteps = target, 0, 0, false, false
 	s.StartedAt, s.FinishedAt, s.Measurements, s.Held = now, time.Time{}, nil, ""
 	s.Approved, s.ApprovedBy = "", ""
@@ -130,7 +143,7 @@ func (p Policy) approval(s State, o Observation, now time.Time) (by, why string)
 			why = "the approval by " + a.By + " expired"
 		case p.FourEyes && o.Requester == "":
 			why = "nobody vouches for who asked for the change, so no approval is known to be another person's"
-		case p.FourEyes && a.By == o.Requester:
+		case p.FourEyes && (a.By == o.Requester || slices.Contains(s.Requesters, a.By)):
 			why = a.By + " asked for the change and cannot approve it"
 		default:
 			return a.By, ""

@@ -134,6 +134,32 @@ func TestApprovals(t *testing.T) {
 	}
 }
 
+// A second person who changes something else meanwhile does not free the first.
+func TestWhoAskedOnceDoesNotApprove(t *testing.T) {
+	t.Parallel()
+	p := testPolicy(2)
+	p.Approval, p.FourEyes = GateBeforeStart, true
+	o := seen()
+	o.Target, o.Requester = "b", "alice"
+	s := State{Phase: PhaseComplete, Current: "a", Target: "a", Requesters: []string{"carol"}}
+	for range 3 {
+		s, _ = p.Next(s, o, start)
+	}
+	if s.Phase != PhaseAwaitingApproval || !slices.Equal(s.Requesters, []string{"alice"}) {
+		t.Fatalf("%s, asked for by %v", s.Phase, s.Requesters)
+	}
+	o.Requester, o.Approvals = "bob", []Approval{{Revision: "b", By: "alice"}, {Revision: "b", By: "bob"}}
+	for range 2 {
+		if s, _ = p.Next(s, o, start); s.Phase != PhaseAwaitingApproval || !strings.Contains(s.Message, "cannot approve") {
+			t.Fatalf("approved by %q in %s: %s", s.ApprovedBy, s.Phase, s.Message)
+		}
+	}
+	o.Approvals = append(o.Approvals, Approval{Revision: "b", By: "carol"})
+	if s, _ = p.Next(s, o, start); s.ApprovedBy != "carol" {
+		t.Errorf("approved by %q in %s: %s", s.ApprovedBy, s.Phase, s.Message)
+	}
+}
+
 func TestAnApprovalIsNotKeptForTheNextTry(t *testing.T) {
 	t.Parallel()
 	s := State{Phase: PhaseRolledBack, Current: "a", Approved: "b", ApprovedBy: "bob"}

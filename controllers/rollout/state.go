@@ -67,6 +67,8 @@ type State struct {
 	// Approved is the revision that ApprovedBy agreed to.
 	Approved   string `json:"approved,omitempty"`
 	ApprovedBy string `json:"approvedBy,omitempty"`
+	// Requesters are all who were named as asking for the target, where another person must agree.
+	Requesters []string `json:"requesters,omitempty"`
 	// Request is the id of the last request that was answered.
 	Request string `json:"request,omitempty"`
 	// StartedAt and FinishedAt of the rollout.

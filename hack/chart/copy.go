@@ -73,6 +73,29 @@ func rulesOf(role string) (string, error) {
 	return "rules:\n" + rules, nil
 }
 
+// writePolicies keeps the spec of each admission policy; names and labels are the chart's.
+func writePolicies(from, to string) error {
+	files, err := filepath.Glob(filepath.Join(from, "*_policy.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		_, spec, found := strings.Cut(string(text), "\nspec:\n")
+		if !found || strings.Contains(spec, "\n---\n") {
+			return fmt.Errorf("%s is not one policy", file)
+		}
+		text = fmt.Appendf(nil, generated+"spec:\n%s", filepath.ToSlash(filepath.Join(configDir, "admission", filepath.Base(file))), spec)
+		if err := write(filepath.Join(to, filepath.Base(file)), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeRules makes a PrometheusRule of the rules, and gives the chart a copy.
 func writeRules(from, to string) error {
 	rules, err := os.ReadFile(filepath.Join(from, "rules.yaml"))

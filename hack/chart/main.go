@@ -1,6 +1,7 @@
 // Chart copies into the Helm chart what it shares with config/ (the CRD, the
-// rules of the roles, the alerts and the dashboards), so that the chart and
-// kustomize install the same, and writes the table of values of its README.
+// rules of the roles, the admission policies, the alerts and the dashboards), so
+// that the chart and kustomize install the same, and writes the table of values
+// of its README.
 //
 //	go run ./hack/chart
 package main
@@ -33,6 +34,9 @@ func generate(root string) error {
 		return err
 	}
 	if err := writeRoles(filepath.Join(config, "rbac"), filepath.Join(chart, "files")); err != nil {
+		return err
+	}
+	if err := writePolicies(filepath.Join(config, "admission"), filepath.Join(chart, "files")); err != nil {
 		return err
 	}
 	if err := writeRules(filepath.Join(config, "prometheus"), filepath.Join(chart, "files")); err != nil {

@@ -110,6 +110,7 @@ func TestOnACluster(t *testing.T) { //nolint:tparallel // the cases share a clus
 	t.Run("open", func(t *testing.T) { testOpen(t, c) })
 	t.Run("pause", func(t *testing.T) { testPause(t, c) })
 	t.Run("rollout", func(t *testing.T) { testRollout(t, c) })
+	t.Run("approve", func(t *testing.T) { testApprove(t, c) })
 	t.Run("rotate", func(t *testing.T) { testRotate(t, c) })
 	t.Run("backup", func(t *testing.T) { testBackup(t, c) })
 }
@@ -250,6 +251,97 @@ func testRollout(t *testing.T, c testCluster) {
 	if got := c.get(t, "rolling").Annotations[v1alpha1.AnnotationApprove]; got != "9b2e" {
 		t.Errorf("approved %q", got)
 	}
+}
+
+// testApprove agrees to a revision in Production as alice, whom the kubeconfig names.
+func testApprove(t *testing.T, c testCluster) {
+	t.Helper()
+	stack := c.get(t, "rolling")
+	stack.Name, stack.UID, stack.ResourceVersion, stack.Annotations = "live", "", "", nil
+	stack.Spec.Environment, stack.Spec.Rollout.Approval = v1alpha1.EnvironmentProduction, v1alpha1.ApprovalBeforeStart
+	ref := func(name string) *v1alpha1.IntegrationRef {
+		return &v1alpha1.IntegrationRef{SecretRef: v1alpha1.SecretRef{Name: name}}
+	}
+	stack.Spec.Integrations = &v1alpha1.IntegrationsSpec{Stripe: ref("stripe"), SendGrid: ref("sendgrid")}
+	status := stack.Status.DeepCopy()
+	if err := c.Create(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
+	stack.Status = *status
+	stack.Status.Rollout.Phase, stack.Status.Rollout.Revision = v1alpha1.RolloutAwaitingApproval, "9b2e"
+	if err := c.Status().Update(t.Context(), stack); err != nil {
+		t.Fatal(err)
+	}
+	requestedBy := func(name string) {
+		t.Helper()
+		before := stack.DeepCopy()
+		stack.Annotations = map[string]string{v1alpha1.AnnotationRequestedBy: name}
+		if err := c.Patch(t.Context(), stack, client.MergeFrom(before)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	given := func() []v1alpha1.ReleaseApproval {
+		t.Helper()
+		list := &v1alpha1.ReleaseApprovalList{}
+		if err := c.List(t.Context(), list, client.InNamespace("rolling")); err != nil {
+			t.Fatal(err)
+		}
+		return list.Items
+	}
+	refuse := func(says string, args ...string) {
+		t.Helper()
+		_, errOut, code := c.run(t, append([]string{"approve", "live", "-n", "rolling"}, args...)...)
+		if code == ExitOK || !strings.Contains(errOut, says) || len(given()) != 0 {
+			t.Errorf("%v is answered with %d, %d approvals: %s", args, code, len(given()), errOut)
+		}
+	}
+	refuse("nobody said who asked for the change")
+	requestedBy("alice")
+	refuse("alice asked for the change, so another person must agree")
+	requestedBy("bob")
+	refuse("--expires must be longer", "--expires", "0s")
+	refuse("revision 9b2e waits, not 0bad", "--revision", "0bad")
+	for range 2 { // the second time nothing is left to do
+		if _, errOut, code := c.run(t, "approve", "live", "-n", "rolling", "--expires", "2h"); code != ExitOK {
+			t.Errorf("approving gives %d: %s", code, errOut)
+		}
+	}
+	all := given()
+	if len(all) != 1 || all[0].Name != "live-9b2e" || all[0].OwnerReferences[0].UID != stack.UID {
+		t.Fatalf("approvals: %+v", all)
+	}
+	if s := all[0].Spec; s.Stack != "live" || s.Revision != "9b2e" || s.By != "alice" || !s.ExpiresAt.Time.Equal(noon.Add(2*time.Hour)) {
+		t.Errorf("approved %+v", s)
+	}
+	// One that ended, or is another's, leaves room for one's own.
+	if err := c.Delete(t.Context(), &all[0]); err != nil {
+		t.Fatal(err)
+	}
+	late := &v1alpha1.ReleaseApproval{ObjectMeta: metav1.ObjectMeta{Namespace: "rolling", Name: "live-9b2e"}, Spec: all[0].Spec}
+	late.Spec.ExpiresAt = &metav1.Time{Time: noon.Add(-time.Minute)}
+	if err := c.Create(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	if _, errOut, code := c.run(t, "approve", "live", "-n", "rolling"); code != ExitOK || len(given()) != 2 {
+		t.Errorf("approving beside an expired approval gives %d, %d approvals: %s", code, len(given()), errOut)
+	}
+	if got := c.annotations(t, "live"); got[v1alpha1.AnnotationApprove] != "" {
+		t.Errorf("annotations: %v", got)
+	}
+	// Pausing changes the spec, and says who asked for it.
+	if _, errOut, code := c.run(t, "pause", "live", "-n", "rolling"); code != ExitOK || c.annotations(t, "live")[v1alpha1.AnnotationRequestedBy] != "alice" {
+		t.Errorf("pausing gives %d: %v, %s", code, c.annotations(t, "live"), errOut)
+	}
+}
+
+// annotations of a stack beside the demo.
+func (c testCluster) annotations(t *testing.T, name string) map[string]string {
+	t.Helper()
+	stack := &v1alpha1.CommerceStack{}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "rolling", Name: name}, stack); err != nil {
+		t.Fatal(err)
+	}
+	return stack.Annotations
 }
 
 func testRotate(t *testing.T, c testCluster) {

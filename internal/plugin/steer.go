@@ -59,7 +59,7 @@ func newPause(o options) *cobra.Command {
 			if stack.Spec.ReconcilePolicy == v1alpha1.ReconcileObserve {
 				return "", fmt.Errorf("%w: %s is only observed, the operator changes nothing already", errRefused, stack.Name)
 			}
-			err := c.merge(ctx, stack, "spec", "reconcilePolicy", string(v1alpha1.ReconcilePaused))
+			err := c.change(ctx, stack, "reconcilePolicy", string(v1alpha1.ReconcilePaused))
 			return stack.Name + " is paused: pods keep serving, nothing is repaired. Go on with: kubectl commerce resume " + stack.Name, err
 		})
 	command.Flags().BoolVar(&rollout, "rollout", false, "Pause the running rollout only")
@@ -76,7 +76,7 @@ func newResume(o options) *cobra.Command {
 			if stack.Spec.ReconcilePolicy != v1alpha1.ReconcilePaused {
 				return "", fmt.Errorf("%w: %s is %s, not Paused", errRefused, stack.Name, stack.Spec.ReconcilePolicy)
 			}
-			return stack.Name + " is managed again", c.merge(ctx, stack, "spec", "reconcilePolicy", string(v1alpha1.ReconcileManaged))
+			return stack.Name + " is managed again", c.change(ctx, stack, "reconcilePolicy", string(v1alpha1.ReconcileManaged))
 		})
 	command.Flags().BoolVar(&rollout, "rollout", false, "Resume the paused rollout only")
 	return command
@@ -156,24 +156,6 @@ func newRotate(o options) *cobra.Command {
 		fmt.Fprintf(o.streams.Out, "asked the operator to rotate %s of %s; follow it with: kubectl commerce status %s\n", args[1], stack.Name, stack.Name)
 		return nil
 	}
-	return command
-}
-
-func newApprove(o options) *cobra.Command {
-	var revision string
-	command := newDecision(o, "approve NAME", "Agree to the revision that waits for a person",
-		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
-			waiting := waitingRevision(stack)
-			switch {
-			case waiting == "":
-				return "", fmt.Errorf("%w: no revision of %s waits for an approval", errRefused, stack.Name)
-			case revision != "" && revision != waiting:
-				return "", fmt.Errorf("%w: revision %s waits, not %s: look at it before you agree", errRefused, waiting, revision)
-			}
-			err := c.merge(ctx, stack, "metadata", "annotations", map[string]string{v1alpha1.AnnotationApprove: waiting})
-			return "approved revision " + waiting + " of " + stack.Name, err
-		})
-	command.Flags().StringVar(&revision, "revision", "", "Agree only if this revision is the one that waits")
 	return command
 }
 
