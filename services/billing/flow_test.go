@@ -153,7 +153,7 @@ func TestMoneyAfterAFailureIsTaken(t *testing.T) {
 
 func TestStripeDownQueuesThePayment(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, func(c *stripe.Config) { c.BreakAfter, c.BreakFor = 2, 100*time.Millisecond })
+	s := newShop(t, func(c *stripe.Config) { c.BreakAfter, c.BreakFor = 2, 2*time.Second })
 	s.settings(map[string]any{"down": true})
 	owner := user()
 	first, second := s.order(owner, 1000), s.order(owner, 2000)
@@ -163,11 +163,11 @@ func TestStripeDownQueuesThePayment(t *testing.T) {
 	}
 	started := time.Now()
 	queued := s.pay(request(owner, second, "pm_card_visa"))
-	if queued.Status != billing.StatusPending || time.Since(started) > time.Second {
+	if queued.Status != billing.StatusPending || time.Since(started) > 2*time.Second {
 		t.Errorf("with the circuit open: %s after %s", queued.Status, time.Since(started))
 	}
 	s.settings(map[string]any{"down": false})
-	time.Sleep(150 * time.Millisecond)
+	time.Sleep(2100 * time.Millisecond)
 	for range 4 { // the breaker lets one call through first
 		s.clock.advance(40 * time.Second)
 		s.drain(billing.QueuePayments)
