@@ -152,7 +152,7 @@ func newShop(t *testing.T, changes ...func(*stripe.Config)) *shop {
 	s.simulate()
 	config := stripe.Config{
 		URL: s.url, Key: testKey, WebhookSecrets: []string{"whsec_next", testSecret}, CallsPerSecond: 500, MaxWait: time.Second,
-		Timeout: 500 * time.Millisecond, Tries: 2, BreakAfter: 1000, BreakFor: time.Second, HTTP: newHTTPClient(t),
+		Timeout: 900 * time.Millisecond, Tries: 2, BreakAfter: 1000, BreakFor: time.Second, HTTP: newHTTPClient(t),
 	}
 	for _, change := range changes {
 		change(&config)
