@@ -15,7 +15,7 @@ ARGS   ?=
 # Packages that `make test` covers, and those whose concurrency earns the race detector.
 PKG      ?= ./...
 RACE_PKG ?= ./internal/... ./services/...
-TEST_TIMEOUT ?= 25m
+TEST_TIMEOUT ?= 40m
 # Two packages at a time: each may start a PostgreSQL of its own.
 TEST_FLAGS ?= -p 2
 
