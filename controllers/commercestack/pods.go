@@ -65,6 +65,16 @@ func lastWords(end *corev1.ContainerStateTerminated) string {
 	return fmt.Sprintf("%s, exit code %d", end.Reason, end.ExitCode)
 }
 
+// mountedSecret is the name of the Secret that pods of a component read, empty without one.
+func mountedSecret(pod *corev1.PodSpec) string {
+	for i := range pod.Volumes {
+		if volume := &pod.Volumes[i]; volume.Name == "secrets" && volume.Secret != nil {
+			return volume.Secret.SecretName
+		}
+	}
+	return ""
+}
+
 // maxLine is how much of somebody else's text goes into a condition.
 const maxLine = 300
 

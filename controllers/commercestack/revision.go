@@ -159,10 +159,8 @@ func (v *visit) publishOld(ctx context.Context, component v1alpha1.ComponentName
 	if err := v.Client.Get(ctx, v.key(desired.ComponentName(v.stack.Name, component)), live); err != nil {
 		return "", read.Err
 	}
-	for _, volume := range live.Spec.Template.Spec.Volumes {
-		if volume.Name == "secrets" && volume.Secret != nil {
-			return volume.Secret.SecretName, nil
-		}
+	if name := mountedSecret(&live.Spec.Template.Spec); name != "" {
+		return name, nil
 	}
 	return "", read.Err
 }

@@ -65,9 +65,9 @@ func (v *visit) deployed(ctx context.Context, state rotation.State) (rotation.Co
 	if err != nil {
 		return rotation.Content{}, err
 	}
-	pods := &corev1.PodList{}
-	if err := v.Client.List(ctx, pods, client.InNamespace(v.stack.Namespace), v.instance()); err != nil {
-		return rotation.Content{}, fmt.Errorf("list pods: %w", err)
+	pods, err := v.readPods(ctx, v.Client)
+	if err != nil {
+		return rotation.Content{}, err
 	}
 	var all []rotation.Content
 	for _, component := range consumers(state.Secret) {
@@ -89,8 +89,8 @@ func (v *visit) deployed(ctx context.Context, state rotation.State) (rotation.Co
 		if templates == 0 {
 			return rotation.Content{}, nil
 		}
-		for i := range pods.Items {
-			if pod := &pods.Items[i]; pod.Labels[desired.LabelComponent] == string(component) && !over(pod) {
+		for i := range pods {
+			if pod := &pods[i]; pod.Labels[desired.LabelComponent] == string(component) && !over(pod) {
 				all = append(all, contentOf(&pod.Spec))
 			}
 		}
@@ -130,14 +130,7 @@ func (v *visit) contentReader(state rotation.State, component v1alpha1.Component
 			names[name] = content
 		}
 	}
-	return func(pod *corev1.PodSpec) rotation.Content {
-		for i := range pod.Volumes {
-			if volume := &pod.Volumes[i]; volume.Name == "secrets" && volume.Secret != nil {
-				return names[volume.Secret.SecretName]
-			}
-		}
-		return rotation.Content{}
-	}, nil
+	return func(pod *corev1.PodSpec) rotation.Content { return names[mountedSecret(pod)] }, nil
 }
 
 // contents are all that a consumer can have of a secret, of versions in the vault.

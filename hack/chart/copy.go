@@ -26,21 +26,12 @@ func copyFolder(from, to, pattern string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if err := write(filepath.Join(to, filepath.Base(file)), text); err != nil {
-			return err
-		}
-	}
-	return nil
+	return convert(from, to, pattern, func(_, text string) (string, error) { return text, nil })
 }
 
-// writeRoles keeps the rules of each role; names and labels are the chart's.
-func writeRoles(from, to string) error {
-	files, err := filepath.Glob(filepath.Join(from, "*role.yaml"))
+// convert writes each file of from that matches the pattern into to, changed.
+func convert(from, to, pattern string, change func(name, text string) (string, error)) error {
+	files, err := filepath.Glob(filepath.Join(from, pattern))
 	if err != nil {
 		return err
 	}
@@ -49,16 +40,28 @@ func writeRoles(from, to string) error {
 		if err != nil {
 			return err
 		}
-		rules, err := rulesOf(string(text))
+		changed, err := change(filepath.Base(file), string(text))
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		text = fmt.Appendf(nil, generated+"%s", filepath.ToSlash(filepath.Join(configDir, "rbac", filepath.Base(file))), rules)
-		if err := write(filepath.Join(to, filepath.Base(file)), text); err != nil {
+		if err := write(filepath.Join(to, filepath.Base(file)), []byte(changed)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeRoles keeps the rules of each role; names and labels are the chart's.
+func writeRoles(from, to string) error {
+	return convert(from, to, "*role.yaml", func(name, text string) (string, error) {
+		rules, err := rulesOf(text)
+		return head("rbac", name) + rules, err
+	})
+}
+
+// head says from which file of a folder below config the rest was made.
+func head(folder, name string) string {
+	return fmt.Sprintf(generated, filepath.ToSlash(filepath.Join(configDir, folder, name)))
 }
 
 // rulesOf returns a role's text from its rules on.
@@ -75,25 +78,13 @@ func rulesOf(role string) (string, error) {
 
 // writePolicies keeps the spec of each admission policy; names and labels are the chart's.
 func writePolicies(from, to string) error {
-	files, err := filepath.Glob(filepath.Join(from, "*_policy.yaml"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		_, spec, found := strings.Cut(string(text), "\nspec:\n")
+	return convert(from, to, "*_policy.yaml", func(name, text string) (string, error) {
+		_, spec, found := strings.Cut(text, "\nspec:\n")
 		if !found || strings.Contains(spec, "\n---\n") {
-			return fmt.Errorf("%s is not one policy", file)
+			return "", errors.New("the file is not one policy")
 		}
-		text = fmt.Appendf(nil, generated+"spec:\n%s", filepath.ToSlash(filepath.Join(configDir, "admission", filepath.Base(file))), spec)
-		if err := write(filepath.Join(to, filepath.Base(file)), text); err != nil {
-			return err
-		}
-	}
-	return nil
+		return head("admission", name) + "spec:\n" + spec, nil
+	})
 }
 
 // writeRules makes a PrometheusRule of the rules, and gives the chart a copy.

@@ -93,21 +93,29 @@ func (s *Store) Close() error { return s.bucket.Close() }
 // Put stores what r gives under a key, replacing what was there, at most limit
 // bytes. It returns ErrInvalidKey, or ErrTooLarge with nothing stored.
 func (s *Store) Put(ctx context.Context, key, contentType string, r io.Reader, limit int64) error {
+	return s.write(ctx, key, &blob.WriterOptions{ContentType: contentType, CacheControl: cacheControl(key)}, func(w io.Writer) error {
+		n, err := io.Copy(w, io.LimitReader(r, limit+1))
+		if err == nil && n > limit {
+			err = fmt.Errorf("%w: more than %d", ErrTooLarge, limit)
+		}
+		return err
+	})
+}
+
+// write stores what fill writes; if that fails, nothing.
+func (s *Store) write(ctx context.Context, key string, options *blob.WriterOptions, fill func(io.Writer) error) error {
 	if err := validateKey(key); err != nil {
 		return err
 	}
 	// Cancelling before Close is how a half-written object is dropped.
 	writing, drop := context.WithCancel(ctx)
 	defer drop()
-	w, err := s.bucket.NewWriter(writing, key, &blob.WriterOptions{ContentType: contentType, CacheControl: cacheControl(key), DisableContentTypeDetection: true})
+	options.DisableContentTypeDetection = true
+	w, err := s.bucket.NewWriter(writing, key, options)
 	if err != nil {
 		return fmt.Errorf("objectstore: put: %w", err)
 	}
-	n, err := io.Copy(w, io.LimitReader(r, limit+1))
-	if err == nil && n > limit {
-		err = fmt.Errorf("%w: more than %d", ErrTooLarge, limit)
-	}
-	if err != nil {
+	if err := fill(w); err != nil {
 		drop()
 		_ = w.Close()
 		return err

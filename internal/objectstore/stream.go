@@ -37,26 +37,11 @@ func OpenAt(ctx context.Context, storeURL, folder string) (*Store, error) {
 // PutStream stores what r gives, however much it is. An error leaves nothing
 // behind that Get would find.
 func (s *Store) PutStream(ctx context.Context, key, contentType string, r io.Reader) error {
-	if err := validateKey(key); err != nil {
+	options := &blob.WriterOptions{ContentType: contentType, BufferSize: streamPart, MaxConcurrency: streamAtOnce}
+	return s.write(ctx, key, options, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
 		return err
-	}
-	writing, drop := context.WithCancel(ctx)
-	defer drop()
-	w, err := s.bucket.NewWriter(writing, key, &blob.WriterOptions{
-		ContentType: contentType, DisableContentTypeDetection: true, BufferSize: streamPart, MaxConcurrency: streamAtOnce,
 	})
-	if err != nil {
-		return fmt.Errorf("objectstore: put: %w", err)
-	}
-	if _, err := io.Copy(w, r); err != nil {
-		drop()
-		_ = w.Close()
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("objectstore: put: %w", err)
-	}
-	return nil
 }
 
 // List returns the keys that begin with a prefix, in their order.

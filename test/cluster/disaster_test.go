@@ -84,21 +84,27 @@ func killOperator(t *testing.T, s *stack) {
 			spec.Observability.LogLevel = []string{"debug", "info", "warn", "info"}[round]
 		})
 		time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
-		var pods corev1.PodList
-		if err := kube.List(t.Context(), &pods, client.InNamespace(operatorNamespace),
-			client.MatchingLabels{"app.kubernetes.io/instance": release}); err != nil {
-			t.Fatal(err)
-		}
-		if len(pods.Items) == 0 {
-			t.Fatal(errors.New("the operator has no pod"))
-		}
-		for i := range pods.Items {
-			if err := kube.Delete(t.Context(), &pods.Items[i], client.GracePeriodSeconds(0)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		killOperatorPods(t)
 	}
 	fmt.Printf("Ready %.1f s after the operator was killed four times\n", s.waitReady(4*time.Minute).Seconds())
+}
+
+// killOperatorPods removes every pod of the operator at once.
+func killOperatorPods(t *testing.T) {
+	t.Helper()
+	var pods corev1.PodList
+	if err := kube.List(t.Context(), &pods, client.InNamespace(operatorNamespace),
+		client.MatchingLabels{"app.kubernetes.io/instance": release}); err != nil {
+		t.Fatal(err)
+	}
+	if len(pods.Items) == 0 {
+		t.Fatal(errors.New("the operator has no pod"))
+	}
+	for i := range pods.Items {
+		if err := kube.Delete(t.Context(), &pods.Items[i], client.GracePeriodSeconds(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // upgradeOperator rolls out the operator anew with other settings; no pod of the stack may change.

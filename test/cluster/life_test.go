@@ -30,10 +30,7 @@ func TestLife(t *testing.T) {
 	guest := s.shop()
 	admin := s.admin(guest)
 
-	steps := []struct {
-		name string
-		run  func(t *testing.T)
-	}{
+	story(t, s, []step{
 		{"a customer buys from the demo catalog", func(t *testing.T) { purchase(t, guest) }},
 		{"the network is closed to strangers", func(t *testing.T) { strangers(t, s) }},
 		{"nothing changes at rest", func(t *testing.T) { rest(t, s) }},
@@ -45,16 +42,7 @@ func TestLife(t *testing.T) {
 		{"PostgreSQL dies while people order", func(t *testing.T) { killPostgres(t, s, guest, admin) }},
 		{"a new operator restarts nothing", func(t *testing.T) { upgradeOperator(t, s) }},
 		{"deletion keeps the data", func(t *testing.T) { deletion(t, s, true) }},
-	}
-	for _, step := range steps {
-		started := time.Now()
-		if !t.Run(step.name, func(t *testing.T) { s.t = t; step.run(t); s.t = t }) {
-			s.t = t
-			return
-		}
-		s.t = t
-		fmt.Printf("%s: %.1f s\n", step.name, time.Since(started).Seconds())
-	}
+	})
 }
 
 // purchase walks from registration to the invoice through the gateway.
@@ -229,11 +217,7 @@ func change(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	}
 	time.Sleep(3 * time.Second)
 	flow.stop()
-	requests, failures, orders := flow.counts()
-	fmt.Printf("three components replaced under traffic: %.1f s, %d requests, %d orders, %d failed\n", took.Seconds(), requests, orders, failures)
-	if failures > 0 {
-		t.Errorf("%d of %d requests failed:\n%s", failures, requests, flow.firstFailures(5))
-	}
+	noFailures(t, fmt.Sprintf("three components replaced under traffic in %.1f s", took.Seconds()), flow)
 	flow.verify(t)
 }
 

@@ -36,6 +36,25 @@ type stack struct {
 	name      string
 }
 
+// step is one part of a story.
+type step struct {
+	name string
+	run  func(t *testing.T)
+}
+
+// story takes a stack through steps, one after the other, and ends with the first that fails.
+func story(t *testing.T, s *stack, steps []step) {
+	t.Helper()
+	defer func() { s.t = t }()
+	for _, step := range steps {
+		started := time.Now()
+		if !t.Run(step.name, func(t *testing.T) { s.t = t; step.run(t) }) {
+			return
+		}
+		fmt.Printf("%s: %.1f s\n", step.name, time.Since(started).Seconds())
+	}
+}
+
 // helm runs the helm program and shows what it says when it fails.
 func helm(args ...string) error {
 	program := os.Getenv("HELM")

@@ -158,3 +158,13 @@ func (f *traffic) verify(t *testing.T) {
 		t.Error(errors.New("nobody bought anything"))
 	}
 }
+
+// noFailures prints the counters of a stretch of traffic, of which none may have failed.
+func noFailures(t *testing.T, what string, flow *traffic) {
+	t.Helper()
+	requests, failures, orders := flow.counts()
+	fmt.Printf("%s: %d requests, %d orders, %d failed\n", what, requests, orders, failures)
+	if failures > 0 {
+		t.Errorf("%d of %d requests failed:\n%s", failures, requests, flow.firstFailures(5))
+	}
+}
