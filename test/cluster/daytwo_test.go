@@ -86,7 +86,12 @@ func (s *stack) until(limit time.Duration, what string, check func(*v1alpha1.Com
 			return false, err
 		}
 		last = object
-		return check(object)
+		// Until it is done the error says what is there instead.
+		done, err := check(object)
+		if done {
+			return true, nil
+		}
+		return false, err
 	}); err != nil {
 		s.t.Fatal(err)
 	}
