@@ -103,14 +103,8 @@ func TestOperator(t *testing.T) {
 	t.Run("repairs drift", func(t *testing.T) { w.testDrift(t) })
 	t.Run("sees references change", func(t *testing.T) {
 		before := w.secretNames(t)["shop-billing"]
-		secret := &corev1.Secret{}
-		if err := w.Get(t.Context(), key(w.namespace, "stripe"), secret); err != nil {
-			t.Fatal(err)
-		}
-		secret.Data["secretKey"] = []byte("sk_live_3")
-		if err := w.Update(t.Context(), secret); err != nil {
-			t.Fatal(err)
-		}
+		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "stripe"}}
+		w.edit(t, secret, func() { secret.Data["secretKey"] = []byte("sk_live_3") })
 		w.eventually(t, "billing with another Secret", func() bool { return w.secretNames(t)["shop-billing"] != before })
 	})
 	t.Run("prepares for a sale", func(t *testing.T) { w.testSale(t, stack) })
@@ -149,35 +143,15 @@ func (w *world) testDrift(t *testing.T) {
 	if err := w.Delete(t.Context(), &policies.Items[0]); err != nil {
 		t.Fatal(err)
 	}
-	order := &appsv1.Deployment{}
-	if err := w.Get(t.Context(), key(w.namespace, "shop-order"), order); err != nil {
-		t.Fatal(err)
-	}
-	order.Spec.Template.Spec.Containers[0].Image = "example.com/evil"
-	order.Labels["app.kubernetes.io/managed-by"] = "somebody"
-	if err := w.Update(t.Context(), order); err != nil {
-		t.Fatal(err)
-	}
-	service := &corev1.Service{}
-	if err := w.Get(t.Context(), key(w.namespace, "shop-user"), service); err != nil {
-		t.Fatal(err)
-	}
-	service.Spec.Selector = map[string]string{"app": "evil"}
-	if err := w.Update(t.Context(), service); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"shop-vault", "shop-user-tls"} {
-		secret := &corev1.Secret{}
-		if err := w.Get(t.Context(), key(w.namespace, name), secret); err != nil {
-			t.Fatal(err)
-		}
-		if name == "shop-user-tls" {
-			secret.Data["tls.crt"] = []byte("nonsense")
-			if err := w.Update(t.Context(), secret); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	order := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-order"}}
+	w.edit(t, order, func() {
+		order.Spec.Template.Spec.Containers[0].Image = "example.com/evil"
+		order.Labels["app.kubernetes.io/managed-by"] = "somebody"
+	})
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user"}}
+	w.edit(t, service, func() { service.Spec.Selector = map[string]string{"app": "evil"} })
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user-tls"}}
+	w.edit(t, secret, func() { secret.Data["tls.crt"] = []byte("nonsense") })
 	w.eventually(t, "drift repaired", func() bool {
 		tls := &corev1.Secret{}
 		return !w.gone(t, &networkingv1.NetworkPolicy{}, policy) &&

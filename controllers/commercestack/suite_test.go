@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -218,12 +219,32 @@ func (w *world) ready(t *testing.T, stack *v1alpha1.CommerceStack) *v1alpha1.Com
 // change updates the spec of a stack.
 func (w *world) change(t *testing.T, stack *v1alpha1.CommerceStack, change func(*v1alpha1.CommerceStack)) *v1alpha1.CommerceStack {
 	t.Helper()
-	stack = w.read(t, stack)
-	change(stack)
-	if err := w.Update(t.Context(), stack); err != nil {
+	w.untilNoConflict(t, func() error {
+		stack = w.read(t, stack)
+		change(stack)
+		return w.Update(t.Context(), stack)
+	})
+	return stack
+}
+
+// edit changes an object that somebody else may be writing.
+func (w *world) edit(t *testing.T, object client.Object, change func()) {
+	t.Helper()
+	w.untilNoConflict(t, func() error {
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+			return err
+		}
+		change()
+		return w.Update(t.Context(), object)
+	})
+}
+
+// untilNoConflict writes as a person does who tries again when somebody else was quicker.
+func (w *world) untilNoConflict(t *testing.T, write func() error) {
+	t.Helper()
+	if err := retry.RetryOnConflict(retry.DefaultBackoff, write); err != nil {
 		t.Fatal(err)
 	}
-	return stack
 }
 
 func isTrue(stack *v1alpha1.CommerceStack, condition string) bool {

@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/commercestack/commercestack/internal/cachelogin"
 	"github.com/commercestack/commercestack/internal/redistest"
@@ -23,7 +26,13 @@ func TestCachePasswordRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := redistest.New(t, []string{"user default off", admin, first})
+	server := redistest.New(t, []string{"user default off", admin, first}, "--notify-keyspace-events", "KA")
+	administrator := server.Client(t, "admin", "administrator")
+	written := administrator.PSubscribe(t.Context(), "__keyspace@0__:*")
+	defer func() { _ = written.Close() }()
+	if _, err := written.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	s := newStack(t)
 	s.migrate(t)
 	h := &shape{stack: s, t: t, scheme: "http"}
@@ -61,15 +70,21 @@ func TestCachePasswordRotation(t *testing.T) {
 	cache("commerce_a is closed", retire...)
 	useCache(t, at)
 	stopSecond()
-	administrator := server.Client(t, "admin", "administrator")
 	refused, err := administrator.ACLLog(t.Context(), 10).Result()
 	if err != nil || len(refused) > 0 {
 		t.Errorf("the platform was refused %+v (%v)", refused, err)
 	}
-	for _, prefix := range []string{"rate:", "auth:throttle:", "product:cache:"} {
-		if keys, err := administrator.Keys(t.Context(), prefix+"*").Result(); err != nil || len(keys) == 0 {
-			t.Errorf("nothing was kept under %s (%v)", prefix, err)
+	prefixes := []string{"rate:", "auth:throttle:", "product:cache:"}
+	for len(prefixes) > 0 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		message, err := written.ReceiveMessage(ctx)
+		cancel()
+		if err != nil {
+			t.Fatalf("nothing was kept under %v: %v", prefixes, err)
 		}
+		prefixes = slices.DeleteFunc(prefixes, func(prefix string) bool {
+			return strings.HasPrefix(message.Channel, "__keyspace@0__:"+prefix)
+		})
 	}
 	for want, arguments := range map[string][]string{
 		"COMMERCE_REDIS_ADMIN_URL is not a redis:// address": {"set-login", "--admin-url", "http://secret@x", "--redis-url", secondURL},
