@@ -98,7 +98,7 @@ func NewManager(cluster *rest.Config, config Config, options ...func(*ctrl.Optio
 	lease, renew, retry, stop := leaseDuration, renewDeadline, retryPeriod, stopTimeout
 	all := ctrl.Options{
 		Scheme: scheme, Logger: logger,
-		Cache:   cacheOptions(config.Namespaces),
+		Cache:   CacheOptions(config.Namespaces),
 		Client:  client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		Metrics: metricsserver.Options{BindAddress: config.MetricsListen}, HealthProbeBindAddress: config.ProbeListen,
 		LeaderElection: config.LeaderElect, LeaderElectionID: Name, LeaderElectionNamespace: config.LeaseNamespace,
@@ -125,9 +125,9 @@ func NewManager(cluster *rest.Config, config Config, options ...func(*ctrl.Optio
 	return mgr, Register(mgr, config, references)
 }
 
-// cacheOptions holds only what the operator made, and stacks: a cluster's other
+// CacheOptions holds only what the operator made, and stacks: a cluster's other
 // Secrets and pods cost no memory.
-func cacheOptions(namespaces []string) cache.Options {
+func CacheOptions(namespaces []string) cache.Options {
 	everything := cache.ByObject{Label: labels.Everything()}
 	definition := &metav1.PartialObjectMetadata{}
 	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})

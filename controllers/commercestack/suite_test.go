@@ -41,7 +41,13 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	cluster = started.Config
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := startCache(ctx, cluster); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	cancel()
 	if err := started.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
@@ -50,8 +56,8 @@ func TestMain(m *testing.M) {
 
 var testImages = desired.Images{Platform: "example.com/commerce", Postgres: "example.com/postgres:17", Redis: "example.com/redis:7"}
 
-// world is one namespace with a reconciler that reads live, so that a test takes
-// visits one by one.
+// world is one namespace with a reconciler that reads from the manager's cache, and
+// of which a test takes visits one by one.
 type world struct {
 	client.Client
 	namespace string
@@ -91,7 +97,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Client: direct, mapper: mapper, events: events.NewFakeRecorder(10_000), clock: clock.RealClock{}, gateways: &gateways{}}
+	w := &world{Client: writer{direct, &changed{}}, mapper: mapper, events: events.NewFakeRecorder(10_000), clock: clock.RealClock{}, gateways: &gateways{}}
 	for _, option := range options {
 		option(w)
 	}
@@ -103,12 +109,12 @@ func newWorld(t *testing.T, options ...option) *world {
 // restart forgets all that the reconciler remembered, as a new process does.
 func (w *world) restart(t *testing.T) {
 	t.Helper()
-	direct, ok := w.Client.(client.WithWatch)
+	own, ok := w.Client.(writer)
 	if !ok {
-		t.Fatal("the client cannot watch")
+		t.Fatal("the client does not remember what it wrote")
 	}
 	reconciler, err := commercestack.New(commercestack.Config{
-		Client: interceptor.NewClient(direct, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
+		Client: interceptor.NewClient(cachedClient{own}, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
 		Images: testImages, ClusterDomain: "cluster.local", Measurer: w.gateways,
 	})
 	if err != nil {
