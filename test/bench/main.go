@@ -1,7 +1,7 @@
 // Command bench measures a shop against a bare Go and pgx handler that runs the
 // same SQL, on the same database, in the same run on the same machine. It prints
 // requests per second, the ratio to the bare handler, latencies, errors,
-// transactions and allocations per request, memory and time to ready.
+// transactions, allocations and processor time per request, memory and time to ready.
 //
 //	go run ./test/bench -seconds 10
 //
@@ -28,6 +28,7 @@ type options struct {
 	keep     bool
 	only     string
 	profile  string
+	dearest  int
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", false, "keep the data folder")
 	flag.StringVar(&o.only, "only", "", "measure the cases whose name contains this")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the platform under load to this file")
+	flag.IntVar(&o.dearest, "statements", 0, "print that many statements that took PostgreSQL most of its time under the platform's load")
 	bare := flag.String("bare", "", "serve the bare handler on this database (used by the benchmark itself)")
 	listen := flag.String("listen", "", "address of the bare handler")
 	flag.Parse()
@@ -66,7 +68,11 @@ func run(ctx context.Context, o options) (err error) {
 	if !o.keep {
 		defer func() { _ = os.RemoveAll(folder) }()
 	}
-	s, err := startStack(ctx, folder)
+	settings := map[string]string{}
+	if o.dearest > 0 {
+		settings["shared_preload_libraries"] = "pg_stat_statements"
+	}
+	s, err := startStack(ctx, folder, settings)
 	if err != nil {
 		return err
 	}
@@ -83,11 +89,16 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return fmt.Errorf("seed: %w", err)
 	}
+	if o.dearest > 0 {
+		if _, err := s.pool.Exec(ctx, "CREATE EXTENSION pg_stat_statements"); err != nil {
+			return err
+		}
+	}
 	if err := s.startBare(ctx); err != nil {
 		return fmt.Errorf("bare handler: %w", err)
 	}
 	fmt.Printf("%d products, %d connections, %d × %d s each, bare and platform in turn\n", o.products, connections, o.rounds, o.seconds)
-	fmt.Printf("%-34s %9s %9s %7s %8s %8s %8s %7s %8s %9s\n", "", "bare/s", "ours/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "tx/req", "allocs/req")
+	fmt.Printf("%-34s %9s %9s %7s %8s %8s %8s %7s %8s %9s %7s %8s\n", "", "bare/s", "ours/s", "ratio", "p50 ms", "p95 ms", "p99 ms", "errors", "tx/req", "allocs/req", "cpu ms", "bare cpu")
 	for _, c := range cases(ids) {
 		if !strings.Contains(c.name, o.only) {
 			continue

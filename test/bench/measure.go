@@ -105,6 +105,7 @@ func (s *stack) measure(ctx context.Context, c benchCase, o options) error {
 	type pair struct {
 		bare, ours          result
 		transactions, alloc float64
+		cpu, bareCPU        float64 // seconds per request
 	}
 	var pairs []pair
 	for _, warm := range []struct{ script, address string }{{c.bare, s.bareAddr}, {c.ours, s.address}} {
@@ -114,9 +115,22 @@ func (s *stack) measure(ctx context.Context, c benchCase, o options) error {
 	}
 	for range o.rounds {
 		var p pair
-		var err error
+		idle, err := s.cpu(s.bare)
+		if err != nil {
+			return err
+		}
 		if p.bare, err = s.load(ctx, c.bare, s.bareAddr, c.connections, o.seconds); err != nil {
 			return err
+		}
+		busy, err := s.cpu(s.bare)
+		if err != nil {
+			return err
+		}
+		p.bareCPU = (busy - idle) / max(1, float64(p.bare.requests))
+		if o.dearest > 0 {
+			if _, err := s.pool.Exec(ctx, "SELECT pg_stat_statements_reset()"); err != nil {
+				return err
+			}
 		}
 		before, err := s.counters(ctx)
 		if err != nil {
@@ -135,14 +149,18 @@ func (s *stack) measure(ctx context.Context, c benchCase, o options) error {
 		}
 		n := max(1, float64(p.ours.requests))
 		p.transactions, p.alloc = (after.transactions-before.transactions)/n, (after.allocations-before.allocations)/n
+		p.cpu = (after.cpu - before.cpu) / n
 		pairs = append(pairs, p)
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
 		return int(1e6 * (a.ours.rate/a.bare.rate - b.ours.rate/b.bare.rate))
 	})
 	m := pairs[len(pairs)/2]
-	fmt.Printf("%-34s %9.0f %9.0f %6.0f%% %8.2f %8.2f %8.2f %7d %8.2f %9.0f\n", c.name, m.bare.rate, m.ours.rate, 100*m.ours.rate/m.bare.rate,
-		m.ours.p50, m.ours.p95, m.ours.p99, m.ours.errors+m.ours.socket, m.transactions, m.alloc)
+	fmt.Printf("%-34s %9.0f %9.0f %6.0f%% %8.2f %8.2f %8.2f %7d %8.2f %9.0f %7.2f %8.2f\n", c.name, m.bare.rate, m.ours.rate, 100*m.ours.rate/m.bare.rate,
+		m.ours.p50, m.ours.p95, m.ours.p99, m.ours.errors+m.ours.socket, m.transactions, m.alloc, 1000*m.cpu, 1000*m.bareCPU)
+	if o.dearest > 0 {
+		return s.dearest(ctx, o.dearest)
+	}
 	return nil
 }
 

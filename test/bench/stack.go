@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -47,7 +48,7 @@ const (
 
 // startStack builds the program, starts PostgreSQL as commerce up would, and
 // starts the shop twice to see both times to ready.
-func startStack(ctx context.Context, folder string) (s *stack, err error) {
+func startStack(ctx context.Context, folder string, settings map[string]string) (s *stack, err error) {
 	s = &stack{folder: folder, program: filepath.Join(folder, "commerce")}
 	defer func() {
 		if err != nil {
@@ -60,7 +61,7 @@ func startStack(ctx context.Context, folder string) (s *stack, err error) {
 		return s, fmt.Errorf("build: %w", err)
 	}
 	if s.postgres, err = pgserver.Start(ctx, pgserver.Config{
-		DataDir: filepath.Join(folder, "postgres"),
+		DataDir: filepath.Join(folder, "postgres"), Settings: settings,
 	}); err != nil {
 		return s, err
 	}
@@ -174,13 +175,51 @@ func (s *stack) resident() int64 {
 // counters are read before and after a measurement.
 type counters struct {
 	transactions, allocations float64
+	// cpu is the time of the server, and of PostgreSQL for it, in seconds.
+	cpu float64
 }
+
+// cpu is the processor time that a process and PostgreSQL have used, in seconds.
+func (s *stack) cpu(server *exec.Cmd) (float64, error) {
+	total := 0.0
+	postmaster := s.postgres.PID()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", postmaster, postmaster))
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range append(strings.Fields(string(children)), strconv.Itoa(postmaster), strconv.Itoa(server.Process.Pid)) {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%s/stat", pid))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a backend that ended is in the sum of its parent
+		}
+		if err != nil {
+			return 0, err
+		}
+		// proc(5): the name, which is in parentheses, is followed by the third field; utime to cstime are the 14th to the 17th.
+		_, rest, _ := strings.Cut(string(content), ") ")
+		for _, field := range strings.Fields(rest)[11:15] {
+			ticks, err := strconv.ParseFloat(field, 64)
+			if err != nil {
+				return 0, err
+			}
+			total += ticks / ticksPerSecond
+		}
+	}
+	return total, nil
+}
+
+// ticksPerSecond is the unit of times in /proc on every Linux of today.
+const ticksPerSecond = 100
 
 func (s *stack) counters(ctx context.Context) (counters, error) {
 	var c counters
+	var err error
+	if c.cpu, err = s.cpu(s.shop); err != nil {
+		return c, err
+	}
 	// Statistics are flushed by the backends up to a second late.
 	time.Sleep(1100 * time.Millisecond)
-	err := s.pool.QueryRow(ctx, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").Scan(&c.transactions)
+	err = s.pool.QueryRow(ctx, "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").Scan(&c.transactions)
 	if err != nil {
 		return c, err
 	}
@@ -218,6 +257,8 @@ func (s *stack) seed(ctx context.Context, n int) ([]string, error) {
 		 FROM generate_series(1, ` + strconv.Itoa(n) + `) AS i`,
 		`INSERT INTO stock_level (product_id, on_hand, reserved) SELECT id, 1000000, 0 FROM product WHERE slug LIKE 'bench-%'
 		 ON CONFLICT (product_id) DO UPDATE SET on_hand = 1000000`,
+		`INSERT INTO stock_entry (id, product_id, kind, on_hand_delta, reserved_delta, reason, create_time)
+		 SELECT ('01900000-0000-7000-9000-' || right(id::text, 12))::uuid, id, 'ADJUSTED', 1000000, 0, 'benchmark', now() FROM product WHERE slug LIKE 'bench-%'`,
 		// Only what was filled: a table that was empty when it was analyzed is planned
 		// as empty until it is analyzed again, and orders would read it from end to end.
 		`ANALYZE product, stock_level`,
@@ -254,3 +295,21 @@ func freeAddress() (string, error) {
 
 // escape keeps query strings right.
 func escape(text string) string { return url.QueryEscape(text) }
+
+// dearest prints the statements that took PostgreSQL most of its time.
+func (s *stack) dearest(ctx context.Context, n int) error {
+	rows, err := s.pool.Query(ctx, `SELECT calls, rows, total_exec_time, mean_exec_time, left(regexp_replace(query, '\s+', ' ', 'g'), 110)
+		FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT $1`, n)
+	if err != nil {
+		return err
+	}
+	var calls, count int64
+	var total, mean float64
+	var query string
+	fmt.Printf("%8s %8s %10s %8s\n", "calls", "rows", "total ms", "mean ms")
+	_, err = pgx.ForEachRow(rows, []any{&calls, &count, &total, &mean, &query}, func() error {
+		fmt.Printf("%8d %8d %10.1f %8.3f  %s\n", calls, count, total, mean, query)
+		return nil
+	})
+	return err
+}

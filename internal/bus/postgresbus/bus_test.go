@@ -372,6 +372,35 @@ func TestPurgeKeepsWhatIsDue(t *testing.T) {
 	}
 }
 
+// No delivery is ever made of an event that purge takes away at the same time.
+func TestPurgeWaitsForWhoReadsOldEvents(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	b := f.bus(t, nil)
+	must(t, b.Register(t.Context(), bus.Subscription{Name: name, Types: []string{typeDeleted}, Backlog: -1}))
+	must(t, b.Publish(t.Context(), []event.Event{deleted("a")}))
+	f.exec(t, "UPDATE bus.event SET publish_time = now() - interval '15 days'")
+	for _, statement := range []string{
+		"SELECT bus.replay('" + name + "', now() - interval '20 days', 0, 10)",
+		"SELECT bus.register('" + name + "b', ARRAY['" + typeDeleted + "'], interval '20 days')",
+	} {
+		f.exec(t, "DELETE FROM bus.delivery")
+		tx, err := f.order.Pool().Begin(t.Context())
+		must(t, err)
+		_, err = tx.Exec(t.Context(), statement)
+		must(t, err)
+		var n int
+		must(t, f.order.Pool().QueryRow(t.Context(), "SELECT bus.purge()").Scan(&n))
+		must(t, tx.Commit(t.Context()))
+		if n != 0 || f.count(t, "SELECT count(*) FROM bus.delivery d JOIN bus.event USING (seq)") != 1 {
+			t.Errorf("%s: %d events purged meanwhile", statement, n)
+		}
+	}
+	if n := f.count(t, "SELECT count(*) FROM bus.delivery WHERE seq NOT IN (SELECT seq FROM bus.event)"); n != 0 {
+		t.Errorf("%d deliveries without an event", n)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

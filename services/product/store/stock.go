@@ -45,12 +45,12 @@ func (s *Store) Reserve(
 	ctx context.Context, order uuid.UUID, demand []product.Line, expire, now time.Time,
 ) ([]product.ReserveOutcome, error) {
 	if len(demand) == 1 {
-		outcome, done, err := s.reserveOne(ctx, order, demand[0], expire, now)
+		one, err := s.reservings.Do(ctx, reserving{order, demand[0], expire, now})
 		if err != nil {
 			return nil, postgres.Fault(err)
 		}
-		if done {
-			return []product.ReserveOutcome{outcome}, nil
+		if one.done {
+			return []product.ReserveOutcome{one.outcome}, nil
 		}
 	}
 	ids, quantities := make([]uuid.UUID, len(demand)), make([]int32, len(demand))
@@ -76,12 +76,9 @@ func (s *Store) Reserve(
 }
 
 // reserveOne is false when reserve_stock must look.
-func (s *Store) reserveOne(
-	ctx context.Context, order uuid.UUID, line product.Line, expire, now time.Time,
-) (product.ReserveOutcome, bool, error) {
-	o := product.ReserveOutcome{Result: product.ReserveDone, ExpireTime: expire.UTC()}
-	o.Sold.ProductID, o.Sold.Quantity = line.ProductID, line.Quantity
-	err := s.db.Pool().QueryRow(ctx, reserveOne, order, line.ProductID, line.Quantity, expire, now, ledgerID(now)).
+func (s *Store) reserveOne(ctx context.Context, r reserving) (product.ReserveOutcome, bool, error) {
+	o := r.outcome()
+	err := s.db.Pool().QueryRow(ctx, reserveOne, r.order, r.line.ProductID, r.line.Quantity, r.expire, r.now, ledgerID(r.now)).
 		Scan(&o.Sold.SKU, &o.Sold.Name, &o.Sold.UnitPrice.CurrencyCode, &o.Sold.UnitPrice.AmountMinor,
 			&o.Sold.TaxClass, &o.Sold.WeightGrams, nil)
 	if errors.Is(err, pgx.ErrNoRows) || postgres.IsUnique(err, "reservation_pkey") {

@@ -12,6 +12,7 @@ import (
 	ent "github.com/commercestack/commercestack/ent/product"
 	entcategory "github.com/commercestack/commercestack/ent/product/category"
 	"github.com/commercestack/commercestack/ent/product/stockentry"
+	"github.com/commercestack/commercestack/internal/combine"
 	"github.com/commercestack/commercestack/internal/postgres"
 	"github.com/commercestack/commercestack/services/product"
 )
@@ -21,13 +22,17 @@ type Store struct {
 	db       *postgres.DB
 	client   *ent.Client
 	currency string
+	// reservings are of one product each.
+	reservings *combine.Combiner[reserving, reserved]
 }
 
 var _ product.Store = (*Store)(nil)
 
 // New returns a store on the product component's schema. Price ranges are counted in the currency.
 func New(db *postgres.DB, currency string) *Store {
-	return &Store{db: db, client: ent.NewClient(ent.Driver(db.Driver())), currency: currency}
+	s := &Store{db: db, client: ent.NewClient(ent.Driver(db.Driver())), currency: currency}
+	s.reservings = combine.New(reserveTogether, s.reserveMany)
+	return s
 }
 
 // InTx runs body in one transaction.
