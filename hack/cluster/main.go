@@ -1,6 +1,6 @@
 // Command cluster runs a real single-node Kubernetes on this machine without a
 // container engine or an image registry: `cluster up`, `cluster down`,
-// `cluster images`, `cluster check`, `cluster status`.
+// `cluster images`, `cluster check`, `cluster status`, `cluster outage`.
 //
 // The programs are built from Go modules (hack/tools), containerd comes from
 // Debian, and everything the cluster writes stays in one folder of the user's
@@ -24,12 +24,13 @@ import (
 	"github.com/commercestack/commercestack/hack/cluster/layout"
 )
 
-const usage = `usage: cluster [--version VERSION] up|down|images|check|status
+const usage = `usage: cluster [--version VERSION] [--for DURATION] up|down|images|check|status|outage
   up      start the cluster; returns at once when it runs
   down    stop it and remove all that it made, except for built programs and images
   images  build the images whose inputs changed and load them into the cluster
   check   prove that pods, DNS, volumes, metrics and network policies work
   status  print what runs
+  outage  let the API server answer nobody for a time (--for, 30 s)
 `
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
 	version := flags.String("version", "0.1.0", "tag of the commercestack image")
+	duration := flags.Duration("for", defaultOutage, "how long an outage lasts")
 	flags.Usage = func() { fmt.Fprint(flags.Output(), usage) }
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,9 +59,11 @@ func run(ctx context.Context, args []string) error {
 	if kindWorks(ctx) {
 		k := &kind{layout: place, version: *version, progress: newProgress(os.Stdout)}
 		commands = map[string]func(context.Context) error{"up": k.up, "down": k.down, "images": k.images, "check": k.check, "status": k.status}
+		commands["outage"] = func(ctx context.Context) error { return outage(ctx, k.progress, *duration, k.signalServer) }
 	} else {
 		c := newCluster(place, *version)
 		commands = map[string]func(context.Context) error{"up": c.up, "down": c.down, "images": c.images, "check": c.check, "status": c.status}
+		commands["outage"] = func(ctx context.Context) error { return outage(ctx, c.progress, *duration, c.signalServer) }
 	}
 	command := commands[flags.Arg(0)]
 	if command == nil || flags.NArg() != 1 {

@@ -110,6 +110,18 @@ func (s Supervisor) Stop(name string, grace time.Duration) error {
 	return nil
 }
 
+// Signal sends a signal to a program that runs.
+func (s Supervisor) Signal(name string, signal os.Signal) error {
+	process, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	if err := process.Signal(signal); err != nil {
+		return fmt.Errorf("send %s to %s: %w", signal, name, err)
+	}
+	return nil
+}
+
 func (s Supervisor) gone(name string, within time.Duration) bool {
 	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if !s.Alive(name) {
