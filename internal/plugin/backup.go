@@ -29,17 +29,31 @@ const (
 const encryptionKeys = "encryption.keys"
 
 func newBackup(o options) *cobra.Command {
-	return newDecision(o, "backup NAME", "Take a backup now, as on schedule",
+	p := &patience{}
+	return p.addFlags(newDecision(o, "backup NAME", "Take a backup now, as on schedule",
 		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
-			return c.runNow(ctx, stack, taskBackup, "spec.backup", o.newID())
-		})
+			job, err := c.runNow(ctx, stack, taskBackup, "spec.backup", o.newID())
+			if err != nil {
+				return "", err
+			}
+			return p.await(ctx, o, c, stack, started(job), c.backedUp(stack.Status.Backup, job.Name))
+		}))
 }
 
 func newDrill(o options) *cobra.Command {
-	return newDecision(o, "drill NAME", "Restore the newest backup into a scratch database now, examine it and drop it",
+	p := &patience{}
+	return p.addFlags(newDecision(o, "drill NAME", "Restore the newest backup into a scratch database now, examine it and drop it",
 		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
-			return c.runNow(ctx, stack, taskDrill, "spec.backup.restoreTest", o.newID())
-		})
+			job, err := c.runNow(ctx, stack, taskDrill, "spec.backup.restoreTest", o.newID())
+			if err != nil {
+				return "", err
+			}
+			return p.await(ctx, o, c, stack, started(job), c.drilled(stack.Status.Backup, job.Name))
+		}))
+}
+
+func started(job *batchv1.Job) string {
+	return fmt.Sprintf("Job %s was started; follow it with: kubectl logs -n %s -f job/%s --all-containers", job.Name, job.Namespace, job.Name)
 }
 
 // scheduled is the CronJob of a task; field is what a stack without one lacks.
@@ -53,13 +67,13 @@ func (c cluster) scheduled(ctx context.Context, stack v1alpha1.CommerceStack, ta
 }
 
 // runNow makes a Job of a CronJob, as kubectl create job --from does.
-func (c cluster) runNow(ctx context.Context, stack v1alpha1.CommerceStack, task, field, id string) (string, error) {
+func (c cluster) runNow(ctx context.Context, stack v1alpha1.CommerceStack, task, field, id string) (*batchv1.Job, error) {
 	cron, err := c.scheduled(ctx, stack, task, field)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if ptr.Deref(cron.Spec.Suspend, false) {
-		return "", fmt.Errorf("%w: %s is not installed yet", errRefused, stack.Name)
+		return nil, fmt.Errorf("%w: %s is not installed yet", errRefused, stack.Name)
 	}
 	annotations := map[string]string{"cronjob.kubernetes.io/instantiate": "manual"}
 	maps.Copy(annotations, cron.Spec.JobTemplate.Annotations)
@@ -70,10 +84,7 @@ func (c cluster) runNow(ctx context.Context, stack v1alpha1.CommerceStack, task,
 		},
 		Spec: cron.Spec.JobTemplate.Spec,
 	}
-	if err := c.Create(ctx, job); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("Job %s was started; follow it with: kubectl logs -n %s -f job/%s --all-containers", job.Name, job.Namespace, job.Name), nil
+	return job, c.Create(ctx, job)
 }
 
 func newBackupKey(o options) *cobra.Command {

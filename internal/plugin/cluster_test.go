@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -84,6 +86,7 @@ func (c testCluster) run(t *testing.T, args ...string) (stdout, stderr string, c
 		streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
 		now:     func() time.Time { return noon },
 		newID:   func() string { return "id1" },
+		poll:    10 * time.Millisecond,
 	}
 	code = run(t.Context(), append([]string{"--kubeconfig", c.kubeconfig}, args...), o)
 	return out.String(), errOut.String(), code
@@ -355,6 +358,41 @@ func testRotate(t *testing.T, c testCluster) {
 	want := v1alpha1.RotationRequest{Secret: "postgres-order", ID: "id1"}
 	if got, err := v1alpha1.ParseRotationRequest(c.get(t, "sick").Annotations[v1alpha1.AnnotationRotate]); err != nil || got != want {
 		t.Errorf("asked for %v, %v", got, err)
+	}
+	if _, errOut, code := c.run(t, "rotate", "demo", "postgres-order", "-n", "sick", "--wait", "--timeout", "50ms"); code != ExitNotReady ||
+		!strings.Contains(errOut, "it goes on by itself") {
+		t.Errorf("a wait that is over gives %d: %s", code, errOut)
+	}
+	rotate := func(change func(*v1alpha1.SecretStatus)) (string, string, int) {
+		stack := c.get(t, "sick")
+		delete(stack.Annotations, v1alpha1.AnnotationRotate)
+		if err := c.Update(t.Context(), stack); err != nil {
+			t.Fatal(err)
+		}
+		rotated := make(chan error, 1)
+		go func() {
+			for c.get(t, "sick").Annotations[v1alpha1.AnnotationRotate] == "" {
+				time.Sleep(10 * time.Millisecond)
+			}
+			rotated <- retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+				stack := c.get(t, "sick")
+				at := slices.IndexFunc(stack.Status.Secrets, func(s v1alpha1.SecretStatus) bool { return s.Name == "postgres-order" })
+				change(&stack.Status.Secrets[at])
+				return c.Status().Update(t.Context(), stack)
+			})
+		}()
+		out, errOut, code := c.run(t, "rotate", "demo", "postgres-order", "-n", "sick", "--wait", "--timeout", "30s")
+		if err := <-rotated; err != nil {
+			t.Fatal(err)
+		}
+		return out, errOut, code
+	}
+	if out, errOut, code := rotate(func(s *v1alpha1.SecretStatus) { s.ActiveID, s.State = "b", "Current" }); code != ExitOK || !strings.Contains(out, "postgres-order is b now") {
+		t.Errorf("a rotation that is waited for gives %d: %s %s", code, out, errOut)
+	}
+	_, errOut, code := rotate(func(s *v1alpha1.SecretStatus) { s.State, s.LastError = "Failed", "the database refuses it" })
+	if code != ExitNotReady || !strings.Contains(errOut, "the database refuses it") {
+		t.Errorf("a rotation that fails gives %d: %s", code, errOut)
 	}
 }
 

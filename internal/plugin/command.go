@@ -38,11 +38,13 @@ type options struct {
 	streams genericiooptions.IOStreams
 	now     func() time.Time
 	newID   func() string
+	// poll is how often a command that waits looks.
+	poll time.Duration
 }
 
 // Main runs a command line and returns its exit code.
 func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
-	return run(ctx, args, options{flags: genericclioptions.NewConfigFlags(true), streams: streams, now: time.Now, newID: requestID})
+	return run(ctx, args, options{flags: genericclioptions.NewConfigFlags(true), streams: streams, now: time.Now, newID: requestID, poll: time.Second})
 }
 
 func run(ctx context.Context, args []string, o options) int {

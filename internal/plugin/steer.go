@@ -98,10 +98,15 @@ func newPromote(o options) *cobra.Command {
 
 func newUndo(o options) *cobra.Command {
 	var to string
-	command := newDecision(o, "undo NAME", "Return to the revision before, or to one of the history; schemas stay as they are",
+	p := &patience{}
+	command := p.addFlags(newDecision(o, "undo NAME", "Return to the revision before, or to one of the history; schemas stay as they are",
 		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
-			return o.steer(ctx, c, stack, v1alpha1.RolloutUndo, to)
-		})
+			asked, err := o.steer(ctx, c, stack, v1alpha1.RolloutUndo, to)
+			if err != nil {
+				return "", err
+			}
+			return p.await(ctx, o, c, stack, asked, ended(stack.Status.Rollout))
+		}))
 	command.Aliases = []string{"rollback"}
 	command.Flags().StringVar(&to, "to", "", "Revision to return to; the one before when empty")
 	return command
@@ -128,11 +133,12 @@ func (o options) steer(ctx context.Context, c cluster, stack v1alpha1.CommerceSt
 }
 
 func newRotate(o options) *cobra.Command {
-	command := &cobra.Command{
+	p := &patience{}
+	command := p.addFlags(&cobra.Command{
 		Use: "rotate NAME SECRET", Short: "Replace one secret now, as on schedule: nobody is logged out, no connection is refused",
-		Example: "  kubectl commerce rotate shop postgres-order",
+		Example: "  kubectl commerce rotate shop postgres-order --wait",
 		Args:    cobra.ExactArgs(2),
-	}
+	})
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := o.connect()
 		if err != nil {
@@ -153,8 +159,12 @@ func newRotate(o options) *cobra.Command {
 		if err := c.merge(cmd.Context(), stack, "metadata", "annotations", map[string]string{v1alpha1.AnnotationRotate: request.String()}); err != nil {
 			return err
 		}
-		fmt.Fprintf(o.streams.Out, "asked the operator to rotate %s of %s; follow it with: kubectl commerce status %s\n", args[1], stack.Name, stack.Name)
-		return nil
+		asked := fmt.Sprintf("asked the operator to rotate %s of %s; follow it with: kubectl commerce status %s", args[1], stack.Name, stack.Name)
+		said, err := p.await(cmd.Context(), o, c, stack, asked, rotated(secretOf(stack, args[1])))
+		if err == nil {
+			fmt.Fprintln(o.streams.Out, said)
+		}
+		return err
 	}
 	return command
 }
