@@ -42,6 +42,8 @@ for set in "${@:-postgres}"; do
       need conntrack conntrack /usr/sbin/conntrack
       need iproute2 ip /usr/sbin/ip
       need util-linux nsenter
+      need jq jq
+      need curl curl
       need ca-certificates /etc/ssl/certs/ca-certificates.crt
       ;;
     # Builds the Dockerfile without a daemon.
