@@ -44,14 +44,6 @@ func Line(user, password string) (string, error) {
 	return "user " + user + " on " + hashed(password) + " " + strings.Join(rules, " "), nil
 }
 
-// ClosedLine is a user of the platform that nobody logs in as.
-func ClosedLine(user string) (string, error) {
-	if err := checkUser(user); err != nil {
-		return "", err
-	}
-	return "user " + user + " off resetpass " + strings.Join(rules, " "), nil
-}
-
 var adminName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
 // AdminLine is a user that may do everything, as who logins are set and retired.

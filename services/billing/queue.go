@@ -86,7 +86,7 @@ func (s *Service) Drain(ctx context.Context, queue Queue) (int, error) {
 	for _, id := range ids {
 		group.Go(func() {
 			if err := s.handle(ctx, queue, id); err != nil && ctx.Err() == nil {
-				s.Logger.ErrorContext(ctx, "work of billing failed and is tried again", "queue", queue, "id", id, "error", err)
+				s.Logger.WarnContext(ctx, "work of billing failed and is tried again", "queue", queue, "id", id, "error", err)
 			}
 		})
 	}
