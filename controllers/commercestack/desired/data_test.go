@@ -199,3 +199,32 @@ func TestResources(t *testing.T) {
 		})
 	}
 }
+
+// A machine that is short of CPU must not lose its database to a probe, while
+// requests are kept from a server that does not answer within seconds.
+func TestServersAreRestartedLateAndAvoidedEarly(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(Input) (Server, bool){"PostgreSQL": Postgres, "Redis": Redis} {
+		server, _ := build(givenSpec(t, developmentSpec))
+		container := server.StatefulSet.Spec.Template.Spec.Containers[0]
+		live, ready, start := container.LivenessProbe, container.ReadinessProbe, container.StartupProbe
+		if dead := *live.PeriodSeconds * *live.FailureThreshold; dead < 180 || dead > 600 {
+			t.Errorf("%s is restarted after %d s without an answer, want minutes", name, dead)
+		}
+		if *live.TimeoutSeconds < 20 || *live.TimeoutSeconds > *live.PeriodSeconds {
+			t.Errorf("%s has %d s to say that it lives, every %d s", name, *live.TimeoutSeconds, *live.PeriodSeconds)
+		}
+		if away := *ready.PeriodSeconds * *ready.FailureThreshold; away > 10 {
+			t.Errorf("%s gets requests for %d s after it stopped answering", name, away)
+		}
+		if begun := *start.PeriodSeconds * *start.FailureThreshold; begun < 300 {
+			t.Errorf("%s has %d s to start", name, begun)
+		}
+	}
+	postgres, _ := Postgres(givenSpec(t, developmentSpec))
+	live := postgres.StatefulSet.Spec.Template.Spec.Containers[0].LivenessProbe
+	// pg_isready gives up after three seconds unless it is told otherwise.
+	if line := live.Exec.Command[2]; !strings.Contains(line, "--timeout=25") || *live.TimeoutSeconds <= 25 {
+		t.Errorf("the probe %q does not wait as long as it may, %d s", line, *live.TimeoutSeconds)
+	}
+}

@@ -8,7 +8,8 @@ import (
 //
 //   - 1: the first one.
 //   - 2: Redis reads a file of users, so that its login can be rotated, and the
-//     gateway a routing table, by which a canary gets its share.
+//     gateway a routing table, by which a canary gets its share. PostgreSQL and
+//     Redis are restarted only when they have not answered for minutes.
 const CurrentRenderRevision int32 = 2
 
 const (
@@ -16,6 +17,8 @@ const (
 	usersRevision int32 = 2
 	// renderRoutes is the first shape of pods whose gateway reads a routing table.
 	renderRoutes int32 = 2
+	// patientRevision is the first shape of pods whose servers may be slow for minutes.
+	patientRevision int32 = 2
 )
 
 // Input is all that decides what is desired.
