@@ -108,5 +108,5 @@ type ExternalPorts struct {
 
 // Capabilities are the kinds of others that the cluster has.
 type Capabilities struct {
-	ServiceMonitor, PrometheusRule, HTTPRoute, CertManager, CloudNativePG bool
+	ServiceMonitor, HTTPRoute, CertManager, CloudNativePG bool
 }
