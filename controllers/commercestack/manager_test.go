@@ -149,7 +149,10 @@ func (w *world) testDrift(t *testing.T) {
 		order.Labels["app.kubernetes.io/managed-by"] = "somebody"
 	})
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user"}}
-	w.edit(t, service, func() { service.Spec.Selector = map[string]string{"app": "evil"} })
+	w.edit(t, service, func() {
+		service.Spec.Selector = map[string]string{"app": "evil"}
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: "debug", Port: 6060})
+	})
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user-tls"}}
 	w.edit(t, secret, func() { secret.Data["tls.crt"] = []byte("nonsense") })
 	w.eventually(t, "drift repaired", func() bool {
@@ -157,7 +160,7 @@ func (w *world) testDrift(t *testing.T) {
 		return !w.gone(t, &networkingv1.NetworkPolicy{}, policy) &&
 			w.Get(t.Context(), key(w.namespace, "shop-order"), order) == nil && order.Spec.Template.Spec.Containers[0].Image == "example.com/commerce:1.0.0" &&
 			order.Labels["app.kubernetes.io/managed-by"] == "commercestack-operator" &&
-			w.Get(t.Context(), key(w.namespace, "shop-user"), service) == nil && service.Spec.Selector["app"] == "" &&
+			w.Get(t.Context(), key(w.namespace, "shop-user"), service) == nil && service.Spec.Selector["app"] == "" && len(service.Spec.Ports) == 1 &&
 			w.Get(t.Context(), key(w.namespace, "shop-user-tls"), tls) == nil && strings.HasPrefix(string(tls.Data["tls.crt"]), "-----BEGIN")
 	})
 }
