@@ -27,6 +27,7 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/releaseapproval"
 )
 
 // patience is how long something may take that takes milliseconds on a quiet machine.
@@ -231,8 +232,16 @@ func (w *world) testApproval(t *testing.T, stack *v1alpha1.CommerceStack) {
 		s.Annotations = map[string]string{v1alpha1.AnnotationRequestedBy: "alice"}
 	})
 	w.eventually(t, "a revision that waits", func() bool { return isTrue(w.read(t, stack), v1alpha1.ConditionAwaitingApproval) })
+	w.approve(t, "of-last-year", "carol", "0123456789abcdef", time.Now().Add(-releaseapproval.Retention-time.Minute))
+	w.approve(t, "of-last-week", "carol", "0123456789abcdef", time.Now().Add(-7*24*time.Hour))
 	w.approve(t, "by-carol", "carol", w.read(t, stack).Status.Rollout.Revision, time.Now().Add(time.Hour))
 	w.eventually(t, "an approved revision", func() bool { return w.read(t, stack).Status.Rollout.ApprovedBy == "carol" })
+	w.eventually(t, "the old approval gone", func() bool { return w.gone(t, &v1alpha1.ReleaseApproval{}, "of-last-year") })
+	for _, name := range []string{"of-last-week", "by-carol"} {
+		if w.gone(t, &v1alpha1.ReleaseApproval{}, name) {
+			t.Errorf("the approval %s went too early", name)
+		}
+	}
 }
 
 // testForeignKind installs the definition of ServiceMonitor while the operator runs.
