@@ -41,7 +41,7 @@ func TestPostgresParameters(t *testing.T) {
 		}},
 		"by the size of the server": {
 			productionSpec + "  postgres: {mode: StatefulSet, resources: {limits: {memory: 8Gi}}}\n",
-			map[string]string{"max_connections": "800", "shared_buffers": "2048MB", "effective_cache_size": "6144MB"},
+			map[string]string{"max_connections": "1000", "shared_buffers": "2048MB", "effective_cache_size": "6144MB"},
 		},
 		"the spec's own": {
 			productionSpec + "  postgres: {mode: StatefulSet, parameters: {shared_buffers: 1GB, work_mem: 8MB}}\n",

@@ -8,17 +8,20 @@ import (
 //
 //   - 1: the first one.
 //   - 2: Redis reads a file of users, so that its login can be rotated, and the
-//     gateway a routing table, by which a canary gets its share. PostgreSQL and
-//     Redis are restarted only when they have not answered for minutes.
-const CurrentRenderRevision int32 = 2
+//     gateway a routing table, by which a canary gets its share.
+//   - 3: PostgreSQL and Redis are restarted only when they have not answered for
+//     minutes. Pools of connections leave room for a canary.
+const CurrentRenderRevision int32 = 3
 
 const (
 	// usersRevision is the first shape of pods whose Redis has users.
 	usersRevision int32 = 2
 	// renderRoutes is the first shape of pods whose gateway reads a routing table.
 	renderRoutes int32 = 2
+	// canariesRevision is the first shape of pods whose pools leave room for a canary.
+	canariesRevision int32 = 3
 	// patientRevision is the first shape of pods whose servers may be slow for minutes.
-	patientRevision int32 = 2
+	patientRevision int32 = 3
 )
 
 // Input is all that decides what is desired.
