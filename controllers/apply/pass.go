@@ -316,6 +316,5 @@ func decode(configuration runtime.ApplyConfiguration) (*unstructured.Unstructure
 	if k.kind.Kind == "" || k.name == "" {
 		return nil, key{}, "", fmt.Errorf("an object without kind or name was desired")
 	}
-	desired, err := hash(object.Object)
-	return object, k, desired, err
+	return object, k, digest(data), nil
 }
