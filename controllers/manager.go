@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,6 +24,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers/apply"
+	"github.com/commercestack/commercestack/controllers/commercestack"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 	"github.com/commercestack/commercestack/controllers/rotation"
 )
@@ -134,6 +138,7 @@ func cacheOptions(namespaces []string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces:    byNamespace(namespaces),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.ManagedBy}),
+		DefaultTransform:     withoutOwners,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.CommerceStack{}:   everything,
 			&v1alpha1.SaleEvent{}:       everything,
@@ -174,10 +179,25 @@ func referenceCache(mgr ctrl.Manager, cluster *rest.Config, namespaces []string)
 	return references, nil
 }
 
+// withoutOwners strips who owns which field, a good part of an object. Of a
+// Deployment it leaves whether the operator owns the number of pods.
+func withoutOwners(object any) (any, error) {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return object, nil //nolint:nilerr // what has no metadata has no owners
+	}
+	var left []metav1.ManagedFieldsEntry
+	if d, ok := object.(*appsv1.Deployment); ok {
+		left = apply.ReplicasOwner(d.ManagedFields, commercestack.FieldManager)
+	}
+	accessor.SetManagedFields(left)
+	return object, nil
+}
+
 // bare strips what nobody here reads.
 func bare(object any) (any, error) {
-	if meta, ok := object.(*metav1.PartialObjectMetadata); ok {
-		meta.ManagedFields, meta.Annotations, meta.Labels = nil, nil, nil
+	if partial, ok := object.(*metav1.PartialObjectMetadata); ok {
+		partial.ManagedFields, partial.Annotations, partial.Labels = nil, nil, nil
 	}
 	return object, nil
 }

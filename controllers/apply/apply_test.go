@@ -222,6 +222,30 @@ func TestApplyTakesPortsOfOthersFromServices(t *testing.T) {
 	}
 }
 
+// A cache that strips owners of fields still knows whose the number of pods is.
+func TestReplicasOwner(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	live := &appsv1.Deployment{}
+	b.apply(t, false, b.deployment(ptr.To[int32](2)))
+	b.get(t, live, "web")
+	left := apply.ReplicasOwner(live.ManagedFields, manager)
+	if len(left) != 1 || len(left[0].FieldsV1.GetRawBytes()) > 64 {
+		t.Errorf("left is %+v", left)
+	}
+	if again := apply.ReplicasOwner(left, manager); len(again) != 1 {
+		t.Error("what is left does not say that the number is owned")
+	}
+	if apply.ReplicasOwner(live.ManagedFields, "somebody") != nil {
+		t.Error("it is somebody's")
+	}
+	b.apply(t, false, b.deployment(nil))
+	b.get(t, live, "web")
+	if left := apply.ReplicasOwner(live.ManagedFields, manager); left != nil {
+		t.Errorf("a number that was given away: %+v", left)
+	}
+}
+
 func TestDryPassTellsPortsOfOthers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
