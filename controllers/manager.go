@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -138,7 +139,7 @@ func cacheOptions(namespaces []string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces:    byNamespace(namespaces),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.ManagedBy}),
-		DefaultTransform:     withoutOwners,
+		DefaultTransform:     lean,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.CommerceStack{}:   everything,
 			&v1alpha1.SaleEvent{}:       everything,
@@ -179,16 +180,20 @@ func referenceCache(mgr ctrl.Manager, cluster *rest.Config, namespaces []string)
 	return references, nil
 }
 
-// withoutOwners strips who owns which field, a good part of an object. Of a
-// Deployment it leaves whether the operator owns the number of pods.
-func withoutOwners(object any) (any, error) {
+// lean strips what is much and read by nobody: who owns which field, and the rules
+// of network policies, whose generation tells that they changed. Of the owners of
+// a Deployment it leaves whether the operator owns the number of pods.
+func lean(object any) (any, error) {
 	accessor, err := meta.Accessor(object)
 	if err != nil {
 		return object, nil //nolint:nilerr // what has no metadata has no owners
 	}
 	var left []metav1.ManagedFieldsEntry
-	if d, ok := object.(*appsv1.Deployment); ok {
-		left = apply.ReplicasOwner(d.ManagedFields, commercestack.FieldManager)
+	switch object := object.(type) {
+	case *appsv1.Deployment:
+		left = apply.ReplicasOwner(object.ManagedFields, commercestack.FieldManager)
+	case *networkingv1.NetworkPolicy:
+		object.Spec = networkingv1.NetworkPolicySpec{}
 	}
 	accessor.SetManagedFields(left)
 	return object, nil

@@ -41,7 +41,7 @@ func (p *process) build(ctx context.Context, folder string) error {
 
 // start starts the program and waits for its metrics.
 func (p *process) start(ctx context.Context) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
