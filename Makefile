@@ -147,9 +147,16 @@ check-rules: ## Check the alerts and run their tests.
 	@promtool test rules config/prometheus/tests/*_test.yaml
 
 .PHONY: bench
-bench: ## Run the benchmarks and print their ratios against a bare handler.
+bench: bench-shop bench-operator ## Run the benchmarks.
+
+.PHONY: bench-shop
+bench-shop: ## Measure the shop against a bare handler, and print the ratios.
 	@hack/debian.sh postgres redis bench
 	@go run ./test/bench $(ARGS)
+
+.PHONY: bench-operator
+bench-operator: ## Measure the operator with many stacks (STACKS=200).
+	@go run ./test/bench/operator -stacks $(or $(STACKS),200)
 
 .PHONY: e2e
 e2e: cluster-up cluster-images ## Take a CommerceStack through its life on the real cluster (RUN=TestLife for one test).

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,6 +25,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/controllers/apply"
+	"github.com/commercestack/commercestack/controllers/commercestack"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 	"github.com/commercestack/commercestack/controllers/rotation"
 )
@@ -134,6 +139,7 @@ func CacheOptions(namespaces []string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces:    byNamespace(namespaces),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.ManagedBy}),
+		DefaultTransform:     lean,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.CommerceStack{}:   everything,
 			&v1alpha1.SaleEvent{}:       everything,
@@ -174,10 +180,29 @@ func referenceCache(mgr ctrl.Manager, cluster *rest.Config, namespaces []string)
 	return references, nil
 }
 
+// lean strips what is much and read by nobody: who owns which field, and the rules
+// of network policies, whose generation tells that they changed. Of the owners of
+// a Deployment it leaves whether the operator owns the number of pods.
+func lean(object any) (any, error) {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return object, nil //nolint:nilerr // what has no metadata has no owners
+	}
+	var left []metav1.ManagedFieldsEntry
+	switch object := object.(type) {
+	case *appsv1.Deployment:
+		left = apply.ReplicasOwner(object.ManagedFields, commercestack.FieldManager)
+	case *networkingv1.NetworkPolicy:
+		object.Spec = networkingv1.NetworkPolicySpec{}
+	}
+	accessor.SetManagedFields(left)
+	return object, nil
+}
+
 // bare strips what nobody here reads.
 func bare(object any) (any, error) {
-	if meta, ok := object.(*metav1.PartialObjectMetadata); ok {
-		meta.ManagedFields, meta.Annotations, meta.Labels = nil, nil, nil
+	if partial, ok := object.(*metav1.PartialObjectMetadata); ok {
+		partial.ManagedFields, partial.Annotations, partial.Labels = nil, nil, nil
 	}
 	return object, nil
 }

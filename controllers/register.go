@@ -9,6 +9,7 @@ import (
 
 	"github.com/commercestack/commercestack/controllers/commercestack"
 	"github.com/commercestack/commercestack/controllers/measure"
+	"github.com/commercestack/commercestack/controllers/releaseapproval"
 	"github.com/commercestack/commercestack/controllers/saleevent"
 )
 
@@ -30,5 +31,9 @@ func Register(mgr ctrl.Manager, config Config, references cache.Cache) error {
 		return err
 	}
 	sales := &saleevent.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}
-	return sales.SetupWithManager(mgr)
+	if err := sales.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	approvals := &releaseapproval.Reconciler{Client: mgr.GetClient(), Clock: clock.RealClock{}}
+	return approvals.SetupWithManager(mgr)
 }

@@ -249,20 +249,13 @@ const (
 	ToggleOff Toggle = "Off"
 )
 
-// ObservabilitySpec installs what Prometheus and Grafana read.
+// ObservabilitySpec says what Prometheus and others read of the stack. Alerts and
+// dashboards are of all stacks, and come with the operator.
 type ObservabilitySpec struct {
 	// ServiceMonitors of the components.
 	// +kubebuilder:default=Auto
 	// +optional
 	ServiceMonitors Toggle `json:"serviceMonitors,omitempty"`
-	// Rules are the alerts.
-	// +kubebuilder:default=Auto
-	// +optional
-	Rules Toggle `json:"rules,omitempty"`
-	// Dashboards as ConfigMaps with Grafana's sidecar label.
-	// +kubebuilder:default=Auto
-	// +optional
-	Dashboards Toggle `json:"dashboards,omitempty"`
 	// LogLevel of the components.
 	// +kubebuilder:validation:Enum=debug;info;warn;error
 	// +kubebuilder:default=info

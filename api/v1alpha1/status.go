@@ -30,7 +30,7 @@ const (
 	ConditionSecretsCurrent = "SecretsCurrent"
 	// ConditionBackupHealthy is True when the newest backup is as young as the schedule says.
 	ConditionBackupHealthy = "BackupHealthy"
-	// ConditionObservabilityReady is True when what Prometheus and Grafana read is in place.
+	// ConditionObservabilityReady is True when what Prometheus reads is in place.
 	ConditionObservabilityReady = "ObservabilityReady"
 	// ConditionPaused is True while the operator changes nothing.
 	ConditionPaused = "Paused"

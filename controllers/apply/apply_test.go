@@ -178,6 +178,94 @@ func TestApplyLeavesOthersAlone(t *testing.T) {
 	}
 }
 
+// A port that somebody added would stay, because an apply leaves to others what
+// they own.
+func TestApplyTakesPortsOfOthersFromServices(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*corev1.Service){
+		"added": func(s *corev1.Service) {
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "debug", Port: 6060})
+		},
+		"added with the number of ours": func(s *corev1.Service) {
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "debug", Port: 80, Protocol: corev1.ProtocolUDP})
+		},
+		// No apply succeeds while another port has the name of ours.
+		"changed": func(s *corev1.Service) { s.Spec.Ports[0].Port = 81 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			want := b.service(80)
+			want.Spec.WithType(corev1.ServiceTypeNodePort)
+			b.apply(t, false, want)
+			live := &corev1.Service{}
+			b.get(t, live, "web")
+			node := live.Spec.Ports[0].NodePort
+			edit(live)
+			if err := b.Update(t.Context(), live); err != nil {
+				t.Fatal(err)
+			}
+			if changes, _ := b.apply(t, false, want); len(changes) != 1 || changes[0].Verb != apply.Updated {
+				t.Errorf("told %v", changes)
+			}
+			b.get(t, live, "web")
+			if len(live.Spec.Ports) != 1 || live.Spec.Ports[0].Port != 80 || live.Spec.Ports[0].Name != "http" || live.Spec.Ports[0].Protocol != corev1.ProtocolTCP {
+				t.Errorf("the ports are %+v", live.Spec.Ports)
+			}
+			if name != "changed" && live.Spec.Ports[0].NodePort != node {
+				t.Errorf("the port of the node moved from %d to %d", node, live.Spec.Ports[0].NodePort)
+			}
+			if changes, sent := b.apply(t, false, want); len(changes) != 0 || sent != 0 {
+				t.Errorf("at rest %d requests: %v", sent, changes)
+			}
+		})
+	}
+}
+
+// A cache that strips owners of fields still knows whose the number of pods is.
+func TestReplicasOwner(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	live := &appsv1.Deployment{}
+	b.apply(t, false, b.deployment(ptr.To[int32](2)))
+	b.get(t, live, "web")
+	left := apply.ReplicasOwner(live.ManagedFields, manager)
+	if len(left) != 1 || len(left[0].FieldsV1.GetRawBytes()) > 64 {
+		t.Errorf("left is %+v", left)
+	}
+	if again := apply.ReplicasOwner(left, manager); len(again) != 1 {
+		t.Error("what is left does not say that the number is owned")
+	}
+	if apply.ReplicasOwner(live.ManagedFields, "somebody") != nil {
+		t.Error("it is somebody's")
+	}
+	b.apply(t, false, b.deployment(nil))
+	b.get(t, live, "web")
+	if left := apply.ReplicasOwner(live.ManagedFields, manager); left != nil {
+		t.Errorf("a number that was given away: %+v", left)
+	}
+}
+
+func TestDryPassTellsPortsOfOthers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.apply(t, false, b.service(80))
+	live := &corev1.Service{}
+	b.get(t, live, "web")
+	live.Spec.Ports = append(live.Spec.Ports, corev1.ServicePort{Name: "debug", Port: 6060})
+	if err := b.Update(t.Context(), live); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if changes, _ := b.apply(t, true, b.service(80)); len(changes) != 1 || changes[0].Verb != apply.Updated {
+			t.Errorf("told %v", changes)
+		}
+	}
+	if b.get(t, live, "web"); len(live.Spec.Ports) != 2 {
+		t.Error("a dry visit changed something")
+	}
+}
+
 func TestDryPassTellsAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -68,6 +68,10 @@ func hash(value any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("hash: %w", err)
 	}
+	return digest(data), nil
+}
+
+func digest(data []byte) string {
 	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(sum[:])
 }

@@ -70,7 +70,7 @@ func (p *Pass) Apply(ctx context.Context, configuration runtime.ApplyConfigurati
 	}
 	known := p.applier.lookup(p.owner.GetUID(), k)
 	if live != nil {
-		settled, err := p.settled(k, known, desired, live)
+		settled, err := p.settled(k, known, want, desired, live)
 		if err == nil && !settled && known.desired == "" && eager[k.kind.Kind] {
 			settled, err = p.adopt(k, want, desired, live)
 		}
@@ -80,6 +80,11 @@ func (p *Pass) Apply(ctx context.Context, configuration runtime.ApplyConfigurati
 	}
 	if p.dry {
 		return p.preview(ctx, k, want, desired, live)
+	}
+	if live != nil {
+		if err := p.trim(ctx, k, want, live); err != nil {
+			return err
+		}
 	}
 	return p.send(ctx, k, want, desired, live)
 }
@@ -116,12 +121,16 @@ func (p *Pass) Name(kind schema.GroupVersionKind, namespace, name string) {
 }
 
 // settled says whether nothing has to be sent for an object that exists.
-func (p *Pass) settled(k key, known entry, desired string, live client.Object) (bool, error) {
+func (p *Pass) settled(k key, known entry, want *unstructured.Unstructured, desired string, live client.Object) (bool, error) {
 	if known.desired != desired || known.uid != string(live.GetUID()) || (known.dry && !p.dry) {
 		return false, nil
 	}
 	if older(live.GetResourceVersion(), known.version) {
 		return true, nil // the cache has not seen our own write yet
+	}
+	// Others may have added it between the last look and the apply, which left it.
+	if surplus, err := trimmed(want, live); err != nil || (surplus != nil && !p.dry) {
+		return false, err
 	}
 	now, err := fingerprint(live)
 	if err != nil {
@@ -239,7 +248,14 @@ func (p *Pass) preview(ctx context.Context, k key, want *unstructured.Unstructur
 	if err != nil {
 		return fmt.Errorf("compare %s %s: %w", k.kind.Kind, k.name, err)
 	}
-	done := entry{desired: desired, uid: string(current.GetUID()), version: current.GetResourceVersion(), dry: true, differs: !same(current, answer)}
+	surplus, err := trimmed(want, live)
+	if err != nil {
+		return err
+	}
+	done := entry{
+		desired: desired, uid: string(current.GetUID()), version: current.GetResourceVersion(), dry: true,
+		differs: surplus != nil || !same(current, answer),
+	}
 	if current.GetGeneration() != 0 {
 		if done.fingerprint, err = fingerprint(current); err != nil {
 			return err
@@ -300,6 +316,5 @@ func decode(configuration runtime.ApplyConfiguration) (*unstructured.Unstructure
 	if k.kind.Kind == "" || k.name == "" {
 		return nil, key{}, "", fmt.Errorf("an object without kind or name was desired")
 	}
-	desired, err := hash(object.Object)
-	return object, k, desired, err
+	return object, k, digest(data), nil
 }

@@ -96,3 +96,14 @@ func owns(fields []metav1.ManagedFieldsEntry, manager string) bool {
 	}
 	return false
 }
+
+// ReplicasOwner is what must be left of a Deployment's owners of fields in a cache
+// that has no room for them.
+func ReplicasOwner(fields []metav1.ManagedFieldsEntry, manager string) []metav1.ManagedFieldsEntry {
+	if !owns(fields, manager) {
+		return nil
+	}
+	return []metav1.ManagedFieldsEntry{{
+		Manager: manager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`),
+	}}
+}

@@ -30,10 +30,7 @@ const (
 
 // canaryPods is how many pods a canary of a component has.
 func canaryPods(a rollout.Assignment, stable int32) int32 {
-	if a.Pods > 0 {
-		return a.Pods
-	}
-	return max((a.Weight*stable+99)/100, 1)
+	return desired.CanaryPods(a.Weight, a.Pods, stable)
 }
 
 // weight is the share that the routing table gives a canary: that of the step, or

@@ -84,6 +84,8 @@ type Reconciler struct {
 	phases  []phase
 	// measured waits for the next visit of its stack.
 	measured measured
+	// written is what the cache must have seen before a visit.
+	written written
 }
 
 // phase is one step of a visit.
@@ -135,6 +137,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		forgetMetrics(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if r.written.newer(stack) {
+		return ctrl.Result{RequeueAfter: catchUp}, nil
+	}
 	v := r.begin(stack)
 	for _, phase := range r.phases {
 		started := r.Clock.Now()
@@ -147,6 +152,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if v.gone {
 		r.applier.Forget(stack.UID)
 		r.forgetMeasurements(stack.UID)
+		r.written.forget(stack.UID)
 		forgetMetrics(request.NamespacedName)
 		return ctrl.Result{}, v.outcome.Err()
 	}

@@ -16,7 +16,6 @@ import (
 // The kinds of others that the operator uses where the cluster has them.
 var (
 	kindServiceMonitor = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "ServiceMonitor"}
-	kindPrometheusRule = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PrometheusRule"}
 	kindHTTPRoute      = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
 	kindCertificate    = schema.GroupVersionKind{Group: "cert-manager.io", Version: "v1", Kind: "Certificate"}
 	kindCluster        = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "Cluster"}
@@ -29,7 +28,6 @@ var (
 // definitions are the names of the CustomResourceDefinitions of those kinds.
 var definitions = map[string]schema.GroupVersionKind{
 	"servicemonitors.monitoring.coreos.com":   kindServiceMonitor,
-	"prometheusrules.monitoring.coreos.com":   kindPrometheusRule,
 	"httproutes.gateway.networking.k8s.io":    kindHTTPRoute,
 	"certificates.cert-manager.io":            kindCertificate,
 	"clusters.postgresql.cnpg.io":             kindCluster,
@@ -90,7 +88,7 @@ func (f *foreignKinds) capabilities() desired.Capabilities {
 		}
 	}
 	return desired.Capabilities{
-		ServiceMonitor: present[kindServiceMonitor], PrometheusRule: present[kindPrometheusRule], HTTPRoute: present[kindHTTPRoute],
+		ServiceMonitor: present[kindServiceMonitor], HTTPRoute: present[kindHTTPRoute],
 		CertManager: present[kindCertificate], CloudNativePG: present[kindCluster],
 	}
 }

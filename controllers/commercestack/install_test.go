@@ -55,6 +55,47 @@ func TestInstallDevelopment(t *testing.T) {
 	}
 }
 
+// Readers of somebody else's Redis are told whom to trust, whatever they read.
+func TestAnExternalRedisIsTrustedByItsOwnAuthority(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ url, ca, want string }{
+		"its own authority": {"rediss://u:hunter2@cache.example.com:6380/0", "its authority", "rediss://u:hunter2@cache.example.com:6380/0?ssl_ca_certs=%2Fetc%2Fcommerce%2Fsecrets%2Fredis-ca.crt"},
+		"a public one":      {"rediss://cache.example.com:6380/0?protocol=2", "", "rediss://cache.example.com:6380/0?protocol=2&ssl_ca_certs=system"},
+		"without TLS":       {"redis://cache.example.com:6379/0", "", "redis://cache.example.com:6379/0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			values := map[string]string{"url": c.url + "\n"}
+			if c.ca != "" {
+				values["ca.crt"] = c.ca
+			}
+			w.createSecret(t, "cache", values)
+			stack := w.development()
+			stack.Spec.Redis.Mode = v1alpha1.DataExternal
+			stack.Spec.Redis.External = &v1alpha1.ExternalRedis{SecretRef: v1alpha1.SecretRef{Name: "cache"}}
+			w.settle(t, w.create(t, stack))
+			read := 0
+			secrets := &corev1.SecretList{}
+			w.list(t, secrets)
+			for i := range secrets.Items {
+				data := secrets.Items[i].Data
+				if url, ok := data["redis-url"]; ok {
+					read++
+					if string(url) != c.want || string(data["redis-ca.crt"]) != c.ca {
+						t.Errorf("%s has %q and %q", secrets.Items[i].Name, url, data["redis-ca.crt"])
+					}
+				} else if data["redis-ca.crt"] != nil {
+					t.Errorf("%s has an authority and no address", secrets.Items[i].Name)
+				}
+			}
+			if read != len(desired.Components()) {
+				t.Errorf("%d Secrets have the address", read)
+			}
+		})
+	}
+}
+
 func TestInstallProduction(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

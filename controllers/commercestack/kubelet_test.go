@@ -5,12 +5,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/commercestack/commercestack/internal/kubetest"
 )
 
 // playCluster does what the controllers of Deployments, StatefulSets and Jobs and
@@ -28,19 +27,13 @@ func (w *world) playCluster(t *testing.T) bool {
 			break
 		}
 		d := &deployments.Items[i]
-		n := ptr.Deref(d.Spec.Replicas, 1)
-		busy = w.putStatus(t, d, func() any { return d.Status }, func() {
-			d.Status = appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n}
-		}) || busy
+		busy = w.putStatus(t, d, func() any { return d.Status }, func() { kubetest.MakeAvailable(d) }) || busy
 	}
 	sets := &appsv1.StatefulSetList{}
 	w.list(t, sets)
 	for i := range sets.Items {
 		s := &sets.Items[i]
-		n := ptr.Deref(s.Spec.Replicas, 1)
-		busy = w.putStatus(t, s, func() any { return s.Status }, func() {
-			s.Status = appsv1.StatefulSetStatus{ObservedGeneration: s.Generation, Replicas: n, ReadyReplicas: n, AvailableReplicas: n}
-		}) || busy
+		busy = w.putStatus(t, s, func() any { return s.Status }, func() { kubetest.MakeReady(s) }) || busy
 	}
 	jobs := &batchv1.JobList{}
 	w.list(t, jobs)
@@ -81,17 +74,7 @@ func (w *world) putStatus(t *testing.T, object client.Object, status func() any,
 // endJob ends a Job as its controller does.
 func (w *world) endJob(t *testing.T, job *batchv1.Job, end batchv1.JobConditionType) {
 	t.Helper()
-	now := metav1.Now()
-	before := batchv1.JobSuccessCriteriaMet
-	if end == batchv1.JobFailed {
-		before = batchv1.JobFailureTarget
-	} else {
-		job.Status.CompletionTime, job.Status.Succeeded = &now, 1
-	}
-	job.Status.StartTime = &now
-	for _, kind := range []batchv1.JobConditionType{before, end} {
-		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{Type: kind, Status: corev1.ConditionTrue, LastTransitionTime: now, Reason: "Test"})
-	}
+	kubetest.EndJob(job, end)
 	if err := w.Status().Update(t.Context(), job); err != nil && !errors.IsConflict(err) && !errors.IsNotFound(err) {
 		t.Fatal(err)
 	}

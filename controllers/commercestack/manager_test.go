@@ -27,6 +27,7 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/releaseapproval"
 )
 
 // patience is how long something may take that takes milliseconds on a quiet machine.
@@ -149,7 +150,10 @@ func (w *world) testDrift(t *testing.T) {
 		order.Labels["app.kubernetes.io/managed-by"] = "somebody"
 	})
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user"}}
-	w.edit(t, service, func() { service.Spec.Selector = map[string]string{"app": "evil"} })
+	w.edit(t, service, func() {
+		service.Spec.Selector = map[string]string{"app": "evil"}
+		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{Name: "debug", Port: 6060})
+	})
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "shop-user-tls"}}
 	w.edit(t, secret, func() { secret.Data["tls.crt"] = []byte("nonsense") })
 	w.eventually(t, "drift repaired", func() bool {
@@ -157,7 +161,7 @@ func (w *world) testDrift(t *testing.T) {
 		return !w.gone(t, &networkingv1.NetworkPolicy{}, policy) &&
 			w.Get(t.Context(), key(w.namespace, "shop-order"), order) == nil && order.Spec.Template.Spec.Containers[0].Image == "example.com/commerce:1.0.0" &&
 			order.Labels["app.kubernetes.io/managed-by"] == "commercestack-operator" &&
-			w.Get(t.Context(), key(w.namespace, "shop-user"), service) == nil && service.Spec.Selector["app"] == "" &&
+			w.Get(t.Context(), key(w.namespace, "shop-user"), service) == nil && service.Spec.Selector["app"] == "" && len(service.Spec.Ports) == 1 &&
 			w.Get(t.Context(), key(w.namespace, "shop-user-tls"), tls) == nil && strings.HasPrefix(string(tls.Data["tls.crt"]), "-----BEGIN")
 	})
 }
@@ -228,8 +232,16 @@ func (w *world) testApproval(t *testing.T, stack *v1alpha1.CommerceStack) {
 		s.Annotations = map[string]string{v1alpha1.AnnotationRequestedBy: "alice"}
 	})
 	w.eventually(t, "a revision that waits", func() bool { return isTrue(w.read(t, stack), v1alpha1.ConditionAwaitingApproval) })
+	w.approve(t, "of-last-year", "carol", "0123456789abcdef", time.Now().Add(-releaseapproval.Retention-time.Minute))
+	w.approve(t, "of-last-week", "carol", "0123456789abcdef", time.Now().Add(-7*24*time.Hour))
 	w.approve(t, "by-carol", "carol", w.read(t, stack).Status.Rollout.Revision, time.Now().Add(time.Hour))
 	w.eventually(t, "an approved revision", func() bool { return w.read(t, stack).Status.Rollout.ApprovedBy == "carol" })
+	w.eventually(t, "the old approval gone", func() bool { return w.gone(t, &v1alpha1.ReleaseApproval{}, "of-last-year") })
+	for _, name := range []string{"of-last-week", "by-carol"} {
+		if w.gone(t, &v1alpha1.ReleaseApproval{}, name) {
+			t.Errorf("the approval %s went too early", name)
+		}
+	}
 }
 
 // testForeignKind installs the definition of ServiceMonitor while the operator runs.

@@ -2,7 +2,6 @@ package commercestack
 
 import (
 	"context"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -17,20 +16,13 @@ func (v *visit) observability(ctx context.Context) Result {
 	for _, monitor := range desired.ServiceMonitors(v.in) {
 		outcome.Add("apply", v.applyForeign(ctx, monitor))
 	}
-	spec := v.stack.Spec.Observability
-	var lacking []string
-	if spec.ServiceMonitors == v1alpha1.ToggleOn && !v.in.Capabilities.ServiceMonitor {
-		lacking = append(lacking, "observability.serviceMonitors is On, but the cluster has no ServiceMonitor")
-	}
-	if spec.Rules == v1alpha1.ToggleOn && !v.in.Capabilities.PrometheusRule {
-		lacking = append(lacking, "observability.rules is On, but the cluster has no PrometheusRule")
-	}
+	demanded := v.stack.Spec.Observability.ServiceMonitors == v1alpha1.ToggleOn
 	switch {
 	case outcome.Err() != nil:
 		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionFalse, reasonFailed, outcome.Err().Error())
-	case len(lacking) > 0:
+	case demanded && !v.in.Capabilities.ServiceMonitor:
 		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionFalse, "KindMissing",
-			strings.Join(lacking, "; ")+": install the Prometheus operator, or set it to Auto.")
+			"observability.serviceMonitors is On, but the cluster has no ServiceMonitor: install the Prometheus operator, or set it to Auto.")
 	default:
 		v.set(v1alpha1.ConditionObservabilityReady, metav1.ConditionTrue, reasonReady, "What Prometheus reads is in place.")
 	}

@@ -167,6 +167,9 @@ func (v *visit) secretData(part string, keys []string) (map[string][]byte, error
 		if ca := v.postgresCA(); len(ca) > 0 && (strings.HasPrefix(key, desired.KeyDatabaseURL) || key == desired.KeyDatabaseAdminURL) {
 			data[desired.KeyPostgresCA] = ca
 		}
+		if ca := v.redisCA(); len(ca) > 0 && key == desired.KeyRedisURL {
+			data[desired.KeyRedisCA] = ca
+		}
 	}
 	return data, nil
 }

@@ -62,6 +62,7 @@ func (v *visit) finish(ctx context.Context) error {
 		}
 		return fmt.Errorf("store the status: %w", err)
 	}
+	v.written.note(changed)
 	v.sendEvents(before.Conditions)
 	return nil
 }

@@ -158,7 +158,7 @@ func (v *visit) postgresCA() []byte {
 // revision of pod templates.
 func (v *visit) redisURL() ([]byte, error) {
 	if ref := externalRedis(&v.stack.Spec); ref != nil {
-		return v.referenced(ref, refURL), nil
+		return v.externalRedisURL(ref)
 	}
 	if !desired.RedisUsers(v.in) {
 		return v.redisLogin("default", v.vault.RedisPassword()), nil
@@ -169,6 +169,36 @@ func (v *visit) redisURL() ([]byte, error) {
 		return nil, fmt.Errorf("the vault has no login to Redis")
 	}
 	return v.redisLogin(desired.RedisUser(version.Slot()), string(password)), nil
+}
+
+// redisAuthorities in the address of Redis says what is trusted: a file, or "system".
+const redisAuthorities = "ssl_ca_certs"
+
+// externalRedisURL is the address of somebody else's server. Over TLS it says
+// whom to trust: the authority in the Secret, or without one the system's.
+func (v *visit) externalRedisURL(ref *v1alpha1.SecretRef) ([]byte, error) {
+	address, err := url.Parse(string(v.referenced(ref, refURL)))
+	if err != nil {
+		return nil, fmt.Errorf("the address of the external Redis is not a URL") // the cause would quote the password
+	}
+	query := address.Query()
+	if address.Scheme != "rediss" || query.Has(redisAuthorities) {
+		return v.referenced(ref, refURL), nil
+	}
+	query.Set(redisAuthorities, "system")
+	if len(v.redisCA()) > 0 {
+		query.Set(redisAuthorities, desired.RedisCAFile)
+	}
+	address.RawQuery = query.Encode()
+	return []byte(address.String()), nil
+}
+
+// redisCA is the own authority of an External server.
+func (v *visit) redisCA() []byte {
+	if ref := externalRedis(&v.stack.Spec); ref != nil {
+		return v.references[ref.Name][refCA]
+	}
+	return nil
 }
 
 func (v *visit) redisLogin(user, password string) []byte {

@@ -1,6 +1,7 @@
 package saleevent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -142,7 +143,9 @@ func Whole(of *v1alpha1.SaleEvent) Overlay {
 
 // inputOf is as much of a stack's input as scales depend on.
 func inputOf(stack *v1alpha1.CommerceStack) desired.Input {
-	return desired.Input{Stack: stack, RenderRevision: desired.CurrentRenderRevision, PostgresMode: stack.Status.PostgresMode}
+	return desired.Input{
+		Stack: stack, RenderRevision: cmp.Or(stack.Status.RenderRevision, desired.CurrentRenderRevision), PostgresMode: stack.Status.PostgresMode,
+	}
 }
 
 // lackingPods names the first component with too few pods.

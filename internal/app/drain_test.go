@@ -99,7 +99,7 @@ func startWorking(t *testing.T, b *balancer, store *certificate.Store) (stop fun
 		_, _ = io.Copy(io.Discard, r.Body)
 		time.Sleep(10 * time.Millisecond)
 		_, _ = io.WriteString(w, "done")
-	}), store); err != nil {
+	}), peerTLS(store)); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.listenMetrics("127.0.0.1:0"); err != nil {

@@ -63,17 +63,17 @@ func (p *process) addListeners(listen, internal, metrics string) error {
 	switch {
 	case !p.resources.role.serves():
 	case p.public == nil:
-		if err := p.listenTLS(listen, p.inner, serverStore(p.resources.peers)); err != nil {
+		if err := p.listenTLS(listen, p.inner, peerTLS(p.resources.peers)); err != nil {
 			return err
 		}
 	default:
-		if err := p.listenTLS(listen, p.public, p.resources.public); err != nil {
+		if err := p.listenTLS(listen, p.public, publicTLS(p.resources.public, p.resources.peers)); err != nil {
 			return err
 		}
 		if internal == "" {
 			break
 		}
-		if err := p.listenTLS(internal, p.inner, serverStore(p.resources.peers)); err != nil {
+		if err := p.listenTLS(internal, p.inner, peerTLS(p.resources.peers)); err != nil {
 			return err
 		}
 	}

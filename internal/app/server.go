@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,6 @@ import (
 
 	"connectrpc.com/connect/v2"
 
-	"github.com/commercestack/commercestack/internal/certificate"
 	"github.com/commercestack/commercestack/internal/rest"
 	"github.com/commercestack/commercestack/internal/rpc"
 	"github.com/commercestack/commercestack/internal/telemetry"
@@ -68,9 +68,8 @@ func (p *process) listen(address string, handler http.Handler) error {
 	return p.listenTLS(address, handler, nil)
 }
 
-// listenTLS opens an address that is served with the store's certificate, or
-// without TLS when there is no store.
-func (p *process) listenTLS(address string, handler http.Handler, store *certificate.Store) error {
+// listenTLS opens an address that is served with TLS, or without where secure is nil.
+func (p *process) listenTLS(address string, handler http.Handler, secure *tls.Config) error {
 	l, err := net.Listen("tcp", address) //nolint:noctx // it does not wait
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", address, err)
@@ -81,11 +80,11 @@ func (p *process) listenTLS(address string, handler http.Handler, store *certifi
 		Handler: p.parting(handler), Protocols: protocols, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes, ReadTimeout: time.Minute, ErrorLog: slog.NewLogLogger(p.resources.logger.Handler(), slog.LevelWarn),
 	}
-	if store == nil {
+	if secure == nil {
 		protocols.SetUnencryptedHTTP2(true)
 	} else {
 		protocols.SetHTTP2(true)
-		server.TLSConfig = store.Server()
+		server.TLSConfig = secure
 	}
 	p.listeners = append(p.listeners, listener{net: l, server: server})
 	return nil

@@ -60,7 +60,7 @@ func (c *simulateCommand) Run(ctx context.Context, s streams) error {
 		components: []*component.Component{{Name: simulatorName, Ready: pool.Ping}},
 	}
 	p.health(mux)
-	if err := p.listenTLS(c.Listen, mux, serverStore(r.peers)); err != nil {
+	if err := p.listenTLS(c.Listen, mux, peerTLS(r.peers)); err != nil {
 		return err
 	}
 	if err := p.listenMetrics(c.MetricsListen); err != nil {

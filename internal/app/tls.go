@@ -1,9 +1,13 @@
 package app
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -54,13 +58,23 @@ func (f publicFiles) open(r *resources) (err error) {
 	return nil
 }
 
-// serverStore is what components are served with: nothing unless there is a
+// peerTLS is what components are served with: nothing unless there is a
 // certificate, since an authority alone only serves to call others.
-func serverStore(store *certificate.Store) *certificate.Store {
-	if store == nil || store.NotAfter().IsZero() {
+func peerTLS(peers *certificate.Store) *tls.Config {
+	if peers == nil || peers.NotAfter().IsZero() {
 		return nil
 	}
-	return store
+	return peers.Server()
+}
+
+// publicTLS is what the gateway is served with, nothing without a certificate.
+// Processes of the stack that call the gateway by its name in the stack see its
+// certificate as a component, which they trust.
+func publicTLS(public, peers *certificate.Store) *tls.Config {
+	if public == nil {
+		return nil
+	}
+	return public.ServerBeside(peers)
 }
 
 // newTransport reaches other components; the gateway and the clients share it.
@@ -89,19 +103,63 @@ func newOutsideTransport(peers *certificate.Store) http.RoundTripper {
 	return transport
 }
 
+const (
+	// redisAuthorities in a rediss:// address names a file of the authorities to
+	// trust, or systemAuthorities; without it those of the stack are trusted.
+	redisAuthorities  = "ssl_ca_certs"
+	systemAuthorities = "system"
+)
+
 // newRedis returns a client of the address, which may be a rediss:// one.
 func newRedis(address string, peers *certificate.Store) (*redis.Client, error) {
-	options, err := redis.ParseURL(address)
+	bare, authorities := cutParameter(address, redisAuthorities)
+	options, err := redis.ParseURL(bare)
 	if err != nil {
 		return nil, errors.New("COMMERCE_REDIS_URL is not a redis:// address")
 	}
-	if options.TLSConfig != nil && peers != nil {
+	switch {
+	case options.TLSConfig == nil && authorities != "":
+		return nil, fmt.Errorf("COMMERCE_REDIS_URL has %s, which needs rediss://", redisAuthorities)
+	case options.TLSConfig == nil || authorities == systemAuthorities:
+	case authorities != "":
+		if options.TLSConfig.RootCAs, err = readAuthorities(authorities); err != nil {
+			return nil, fmt.Errorf("COMMERCE_REDIS_URL: %s: %w", redisAuthorities, err)
+		}
+	case peers != nil:
 		options.Dialer = peers.Dialer()
 	}
 	// What a connection would say of itself at its start is not among the rights of the platform's login.
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(options), nil
+}
+
+// cutParameter takes a parameter from an address, which is returned as it is when
+// it is none.
+func cutParameter(address, name string) (rest, value string) {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return address, ""
+	}
+	query := parsed.Query()
+	if value = query.Get(name); value == "" {
+		return address, ""
+	}
+	query.Del(name)
+	parsed.RawQuery = query.Encode()
+	return parsed.String(), value
+}
+
+func readAuthorities(path string) (*x509.CertPool, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("%s holds no certificate of an authority", path)
+	}
+	return pool, nil
 }
 
 // newCommandClient is how commands call a running process. caFile holds the

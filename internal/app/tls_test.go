@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -106,6 +108,102 @@ func TestEverythingOverTLS(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A public certificate of somebody else's, for another name, is nothing to those
+// who call the gateway by its name in the stack.
+func TestCallersInsideSeeTheGatewaysOwnCertificate(t *testing.T) {
+	t.Parallel()
+	bought, ours := certtest.New(t, "bought"), certtest.New(t, "ours")
+	store := func(files certificate.Files) *certificate.Store {
+		opened, err := certificate.Open(files, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return opened
+	}
+	p := newBare(&Config{})
+	files := bought.WriteFor(t, t.TempDir(), []string{"shop.example.com"})
+	public, peers := store(certificate.Files{Cert: files.Cert, Key: files.Key}), store(ours.Write(t, t.TempDir()))
+	p.public, p.resources.public, p.resources.peers = http.NotFoundHandler(), public, peers
+	if err := p.addListeners("127.0.0.1:0", "", ""); err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.run(running) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	_, port, err := net.SplitHostPort(p.addresses()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller, err := newCommandClient(certificate.Files{CA: write(t, string(ours.PEM()), t.TempDir(), "ca.crt")}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, client := range []*http.Client{caller, {Transport: newOutsideTransport(peers), Timeout: time.Minute}} {
+		answer, err := client.Get("https://localhost:" + port + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+	}
+}
+
+func TestAuthoritiesOfRedis(t *testing.T) {
+	t.Parallel()
+	ours, theirs := certtest.New(t, "ours"), certtest.New(t, "theirs")
+	peers, err := certificate.Open(ours.Write(t, t.TempDir()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ping := func(authority *certtest.Authority, query string) error {
+		files := authority.Write(t, t.TempDir())
+		pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := miniredis.NewMiniRedis()
+		if err := server.StartTLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		client, err := newRedis("rediss://"+server.Addr()+"?protocol=2&max_retries=-1"+query, peers)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return client.Ping(t.Context()).Err()
+	}
+	ca := write(t, string(theirs.PEM()), t.TempDir(), "redis-ca.crt")
+	for name, test := range map[string]struct {
+		authority *certtest.Authority
+		query     string
+		err       string
+	}{
+		"the stack's":           {ours, "", ""},
+		"another's":             {theirs, "", "unknown authority"},
+		"one that is named":     {theirs, "&ssl_ca_certs=" + ca, ""},
+		"none but the named":    {ours, "&ssl_ca_certs=" + ca, "unknown authority"},
+		"the system's":          {ours, "&ssl_ca_certs=system", "unknown authority"},
+		"a file that is none":   {theirs, "&ssl_ca_certs=" + write(t, "nonsense", t.TempDir(), "ca"), "no certificate"},
+		"a file that is absent": {theirs, "&ssl_ca_certs=/nowhere", "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := ping(test.authority, test.query); test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("error = %v, want %q", err, test.err)
+			}
+		})
+	}
+	if _, err := newRedis("redis://localhost?ssl_ca_certs=system", peers); err == nil || !strings.Contains(err.Error(), "needs rediss://") {
+		t.Errorf("authorities without TLS: %v", err)
+	}
 }
 
 // testCallers holds that only those with a certificate of the stack reach a component.

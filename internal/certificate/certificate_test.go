@@ -32,8 +32,13 @@ func open(t *testing.T, files certificate.Files) *certificate.Store {
 	return store
 }
 
-// serve answers "ok" with the store's certificate and returns the address.
+// serve answers with the store's certificate and returns the address.
 func serve(t *testing.T, store *certificate.Store) string {
+	t.Helper()
+	return serveWith(t, store.Server())
+}
+
+func serveWith(t *testing.T, config *tls.Config) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +46,7 @@ func serve(t *testing.T, store *certificate.Store) string {
 	}
 	server := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }),
-		ReadHeaderTimeout: time.Minute, TLSConfig: store.Server(), ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: time.Minute, TLSConfig: config, ErrorLog: slog.NewLogLogger(quiet.Handler(), slog.LevelDebug),
 	}
 	done := make(chan struct{})
 	go func() {
@@ -119,6 +124,43 @@ func TestPeersOfOneAuthority(t *testing.T) {
 				t.Errorf("%q: error = %v, want %q", got, err, test.err)
 			}
 		})
+	}
+}
+
+// One listener shows customers the certificate of the public name and the stack
+// that of its own name.
+func TestTwoCertificatesOfOneListener(t *testing.T) {
+	t.Parallel()
+	bought, ours := certtest.New(t, "bought"), certtest.New(t, "ours")
+	folder := t.TempDir()
+	files := bought.WriteFor(t, t.TempDir(), []string{"shop.example.com", "*.example.org"})
+	public := open(t, certificate.Files{Cert: files.Cert, Key: files.Key})
+	inside := open(t, ours.WriteFor(t, folder, []string{"shop-gateway", "shop.example.com"}))
+	address := serveWith(t, public.ServerBeside(inside))
+	alone := serveWith(t, public.ServerBeside(nil))
+	issuer := func(address, host string) string {
+		conn, err := tls.Dial("tcp", address, &tls.Config{ServerName: host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].Issuer.CommonName
+	}
+	for host, want := range map[string]string{
+		"shop.example.com": "bought", "www.example.org": "bought", "shop-gateway": "ours", "other.example": "bought", "": "bought",
+	} {
+		if got := issuer(address, host); got != want {
+			t.Errorf("%q sees the certificate of %q, want %q", host, got, want)
+		}
+		if got := issuer(alone, host); got != "bought" {
+			t.Errorf("%q sees the certificate of %q where there is one", host, got)
+		}
+	}
+	ours.WriteFor(t, folder, []string{"renamed"})
+	for deadline := time.Now().Add(time.Minute); issuer(address, "renamed") != "ours"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the second certificate is not read again")
+		}
 	}
 }
 

@@ -15,6 +15,35 @@ func (s *Store) Server() *tls.Config {
 	}
 }
 
+// ServerBeside is Server for callers that need no certificate, with a second
+// certificate: those who ask for a name that only the other store's certificate
+// has are shown that one. So one listener has the certificate of a public name,
+// which may be anybody's, and that of its name inside. other may be nil.
+func (s *Store) ServerBeside(other *Store) *tls.Config {
+	config := s.Server()
+	if other == nil {
+		return config
+	}
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		own := s.fresh()
+		if own.names(hello.ServerName) {
+			return own.server, nil
+		}
+		if second := other.fresh(); second.names(hello.ServerName) {
+			shown := own.server.Clone()
+			shown.Certificates = []tls.Certificate{*second.pair}
+			return shown, nil
+		}
+		return own.server, nil
+	}
+	return config
+}
+
+// names says whether the certificate is for a host. No host is everybody's.
+func (m *material) names(host string) bool {
+	return m.pair != nil && m.pair.Leaf != nil && (host == "" || m.pair.Leaf.VerifyHostname(host) == nil)
+}
+
 // serverConfig is what one connection is served with. Without tickets no
 // session outlives the trust it began with.
 func (m *material) serverConfig() *tls.Config {

@@ -24,7 +24,7 @@ func CanaryURL(in Input, name v1alpha1.ComponentName) string {
 
 // Canary are pods of another revision beside a component's own. Service is nil
 // where the component is not routed: its pods then stand behind its own Service
-// and have their share of the connections.
+// and have their share of its requests.
 type Canary struct {
 	Deployment *appsv1ac.DeploymentApplyConfiguration
 	Service    *corev1ac.ServiceApplyConfiguration

@@ -41,7 +41,7 @@ func TestPostgresParameters(t *testing.T) {
 		}},
 		"by the size of the server": {
 			productionSpec + "  postgres: {mode: StatefulSet, resources: {limits: {memory: 8Gi}}}\n",
-			map[string]string{"max_connections": "800", "shared_buffers": "2048MB", "effective_cache_size": "6144MB"},
+			map[string]string{"max_connections": "1000", "shared_buffers": "2048MB", "effective_cache_size": "6144MB"},
 		},
 		"the spec's own": {
 			productionSpec + "  postgres: {mode: StatefulSet, parameters: {shared_buffers: 1GB, work_mem: 8MB}}\n",
@@ -197,5 +197,34 @@ func TestResources(t *testing.T) {
 				t.Errorf("requests | limits = %s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// A machine that is short of CPU must not lose its database to a probe, while
+// requests are kept from a server that does not answer within seconds.
+func TestServersAreRestartedLateAndAvoidedEarly(t *testing.T) {
+	t.Parallel()
+	for name, build := range map[string]func(Input) (Server, bool){"PostgreSQL": Postgres, "Redis": Redis} {
+		server, _ := build(givenSpec(t, developmentSpec))
+		container := server.StatefulSet.Spec.Template.Spec.Containers[0]
+		live, ready, start := container.LivenessProbe, container.ReadinessProbe, container.StartupProbe
+		if dead := *live.PeriodSeconds * *live.FailureThreshold; dead < 180 || dead > 600 {
+			t.Errorf("%s is restarted after %d s without an answer, want minutes", name, dead)
+		}
+		if *live.TimeoutSeconds < 20 || *live.TimeoutSeconds > *live.PeriodSeconds {
+			t.Errorf("%s has %d s to say that it lives, every %d s", name, *live.TimeoutSeconds, *live.PeriodSeconds)
+		}
+		if away := *ready.PeriodSeconds * *ready.FailureThreshold; away > 10 {
+			t.Errorf("%s gets requests for %d s after it stopped answering", name, away)
+		}
+		if begun := *start.PeriodSeconds * *start.FailureThreshold; begun < 300 {
+			t.Errorf("%s has %d s to start", name, begun)
+		}
+	}
+	postgres, _ := Postgres(givenSpec(t, developmentSpec))
+	live := postgres.StatefulSet.Spec.Template.Spec.Containers[0].LivenessProbe
+	// pg_isready gives up after three seconds unless it is told otherwise.
+	if line := live.Exec.Command[2]; !strings.Contains(line, "--timeout=25") || *live.TimeoutSeconds <= 25 {
+		t.Errorf("the probe %q does not wait as long as it may, %d s", line, *live.TimeoutSeconds)
 	}
 }

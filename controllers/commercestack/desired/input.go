@@ -9,13 +9,19 @@ import (
 //   - 1: the first one.
 //   - 2: Redis reads a file of users, so that its login can be rotated, and the
 //     gateway a routing table, by which a canary gets its share.
-const CurrentRenderRevision int32 = 2
+//   - 3: PostgreSQL and Redis are restarted only when they have not answered for
+//     minutes. Pools of connections leave room for a canary.
+const CurrentRenderRevision int32 = 3
 
 const (
 	// usersRevision is the first shape of pods whose Redis has users.
 	usersRevision int32 = 2
 	// renderRoutes is the first shape of pods whose gateway reads a routing table.
 	renderRoutes int32 = 2
+	// canariesRevision is the first shape of pods whose pools leave room for a canary.
+	canariesRevision int32 = 3
+	// patientRevision is the first shape of pods whose servers may be slow for minutes.
+	patientRevision int32 = 3
 )
 
 // Input is all that decides what is desired.
@@ -105,5 +111,5 @@ type ExternalPorts struct {
 
 // Capabilities are the kinds of others that the cluster has.
 type Capabilities struct {
-	ServiceMonitor, PrometheusRule, HTTPRoute, CertManager, CloudNativePG bool
+	ServiceMonitor, HTTPRoute, CertManager, CloudNativePG bool
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
 // parameter is one line of postgresql.conf.
@@ -64,8 +66,12 @@ func maxConnections(in Input) int32 {
 	if given, err := strconv.ParseInt(in.Stack.Spec.Postgres.Parameters["max_connections"], 10, 32); err == nil {
 		return int32(given)
 	}
-	if development(in) {
+	switch {
+	case development(in):
 		return defaultConnectionsDevelopment
+	case in.RenderRevision < canariesRevision || in.PostgresMode == v1alpha1.DataExternal:
+		return defaultConnectionsUncounted
+	default:
+		return defaultConnections
 	}
-	return defaultConnections
 }

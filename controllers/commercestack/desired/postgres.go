@@ -60,6 +60,8 @@ exec docker-entrypoint.sh "$@"`
 	// liveProbe accepts a server that refuses connections: it starts, stops or
 	// recovers, and to kill it then would begin the recovery anew.
 	liveProbe = readyProbe + `; test $? -le 1`
+	// patientLiveProbe waits for an answer nearly as long as the probe itself.
+	patientLiveProbe = readyProbe + ` --timeout=25; test $? -le 1`
 )
 
 // Postgres returns the server that the operator runs itself; ok is false in other modes.
@@ -128,17 +130,24 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 	// The collation C.UTF-8 is the same in every image, so an index stays valid when the image changes.
 	env.set("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8 --data-checksums --auth-local=scram-sha-256 --auth-host=scram-sha-256")
 	env.set("PGDATA", postgresData)
-	probe := func(line string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
-		return corev1ac.Probe().WithExec(shell(line)).WithTimeoutSeconds(5).WithPeriodSeconds(period).WithFailureThreshold(failures)
-	}
 	return baseContainer("postgres", postgresImage(in), n).WithCommand("/bin/sh", "-c", startServer, "sh").WithArgs(args...).
 		WithEnv(env.configuration()...).WithPorts(containerPort("postgresql", PortPostgres)).
 		WithVolumeMounts(mount("data", postgresVolume, false), mount("sockets", postgresSockets, false), mount("shm", "/dev/shm", false),
 			mount("secrets", SecretsFolder, true), mount("tls", TLSFolder, true), mount("config", postgresConfig, true)).
-		WithStartupProbe(probe(liveProbe, 2, 300)).
-		WithLivenessProbe(probe(liveProbe, 10, 3)).
-		WithReadinessProbe(probe(readyProbe, 2, 2)).
+		WithStartupProbe(execProbe(liveProbe, 5, 2, 300)).
+		WithLivenessProbe(postgresLiveness(in)).
+		WithReadinessProbe(execProbe(readyProbe, 5, 2, 2)).
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().WithExec(shell(stopFast))))
+}
+
+// postgresLiveness gives up after five minutes without an answer. A server that
+// ends is started again at once, whatever a probe says, so this is for one that
+// hangs. One that is only short of CPU would lose it to its own recovery if it were killed.
+func postgresLiveness(in Input) *corev1ac.ProbeApplyConfiguration {
+	if in.RenderRevision < patientRevision {
+		return execProbe(liveProbe, 5, 10, 3)
+	}
+	return execProbe(patientLiveProbe, 30, 30, 10)
 }
 
 func postgresImage(in Input) string { return cmp.Or(in.Stack.Spec.Postgres.Image, in.Images.Postgres) }

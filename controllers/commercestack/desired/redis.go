@@ -75,9 +75,6 @@ func redisContainer(in Input) *corev1ac.ContainerApplyConfiguration {
 		memory = *given
 	}
 	n := needsOf(in.Stack.Spec.Redis.Resources, quantities("50m", "64Mi"), *resource.NewQuantity(2*memory.Value(), resource.BinarySI))
-	probe := func(period, failures int32) *corev1ac.ProbeApplyConfiguration {
-		return corev1ac.Probe().WithExec(shell(redisPing)).WithTimeoutSeconds(3).WithPeriodSeconds(period).WithFailureThreshold(failures)
-	}
 	return baseContainer("redis", cmp.Or(in.Stack.Spec.Redis.Image, in.Images.Redis), n).
 		WithArgs(redisStart(in)...).
 		WithArgs("--port", "0", "--tls-port", strconv.Itoa(int(PortRedis)), "--tls-protocols", "TLSv1.3", "--tls-auth-clients", "no",
@@ -86,5 +83,21 @@ func redisContainer(in Input) *corev1ac.ContainerApplyConfiguration {
 			"--maxmemory", strconv.FormatInt(memory.Value(), 10), "--maxmemory-policy", "allkeys-lru").
 		WithPorts(containerPort("redis", PortRedis)).
 		WithVolumeMounts(mount("data", redisData, false), mount("secrets", SecretsFolder, true), mount("tls", TLSFolder, true)).
-		WithStartupProbe(probe(1, 60)).WithLivenessProbe(probe(10, 3)).WithReadinessProbe(probe(5, 2))
+		WithStartupProbe(redisStartup(in)).WithLivenessProbe(redisLiveness(in)).WithReadinessProbe(execProbe(redisPing, 3, 5, 2))
+}
+
+func redisStartup(in Input) *corev1ac.ProbeApplyConfiguration {
+	if in.RenderRevision < patientRevision {
+		return execProbe(redisPing, 3, 1, 60)
+	}
+	return execProbe(redisPing, 3, 1, 300)
+}
+
+// redisLiveness gives up after three minutes without an answer: what a restart
+// forgets, every component asks PostgreSQL for at once.
+func redisLiveness(in Input) *corev1ac.ProbeApplyConfiguration {
+	if in.RenderRevision < patientRevision {
+		return execProbe(redisPing, 3, 10, 3)
+	}
+	return execProbe(redisPing, 20, 20, 9)
 }

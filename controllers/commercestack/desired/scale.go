@@ -3,6 +3,8 @@ package desired
 import (
 	"cmp"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
@@ -75,8 +77,11 @@ func scaleOf(in Input, autoscaling *v1alpha1.AutoscalingSpec, replicas *int32) S
 }
 
 const (
-	defaultConnections            = 800
+	defaultConnections            = 1000
 	defaultConnectionsDevelopment = 200
+	// defaultConnectionsUncounted is the number before canaries were counted, and
+	// what an External server is believed to have.
+	defaultConnectionsUncounted = 800
 	// reservedConnections are for migrations, the simulator, backups and a person with psql.
 	reservedConnections = 40
 	// listeners of one pod wait for notifications outside its pool.
@@ -93,12 +98,45 @@ const (
 // smallest pool is too large.
 func pool(in Input, name v1alpha1.ComponentName) (size int32, fits bool) {
 	share := (maxConnections(in) - reservedConnections) / int32(len(DataComponents()))
-	pods := surged(APIScale(in, name).Max)
+	size = share/max(podsAtMost(in, name, reservedWeight, 0), 1) - listeners
+	return min(max(size, minPool), maxPool), size >= minPool
+}
+
+// reservedWeight is the canary that every pool leaves room for: the largest of
+// the steps that are the default. The steps of a spec are no part of a revision,
+// so they cannot decide how its pods are made; those that need more are refused
+// unless there is room.
+const reservedWeight = 50
+
+// podsAtMost is how many pods of a component exist during an update beside a
+// canary of a step.
+func podsAtMost(in Input, name v1alpha1.ComponentName, weight, canary int32) int32 {
+	api := APIScale(in, name).Max
+	pods := surged(api)
+	if in.RenderRevision >= canariesRevision {
+		pods += CanaryPods(weight, canary, api)
+	}
 	if workers, ok := WorkerScale(in, name); ok {
 		pods += surged(workers.Max)
 	}
-	size = share/max(pods, 1) - listeners
-	return min(max(size, minPool), maxPool), size >= minPool
+	return pods
+}
+
+// CanaryPods is how many pods the canary of a component has in a step of a weight
+// or of a number of pods, beside a number of its own.
+func CanaryPods(weight, pods, stable int32) int32 {
+	if pods > 0 {
+		return pods
+	}
+	return max((weight*stable+99)/100, 1)
+}
+
+// canaryFits says whether a step's canary of a component leaves the other
+// components their share.
+func canaryFits(in Input, name v1alpha1.ComponentName, step v1alpha1.RolloutStep) bool {
+	size, _ := pool(in, name)
+	pods := podsAtMost(in, name, ptr.Deref(step.Weight, 0), ptr.Deref(step.Pods, 0))
+	return pods*(size+listeners) <= (maxConnections(in)-reservedConnections)/int32(len(DataComponents()))
 }
 
 // surged is how many pods exist during a rolling update.

@@ -1,7 +1,12 @@
 package desired
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"k8s.io/utils/ptr"
+	"pgregory.net/rapid"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
@@ -90,7 +95,7 @@ func TestPoolsFitTheServer(t *testing.T) {
 		size int32
 		fits bool
 	}{
-		"development":               {developmentSpec, 8, true},
+		"development":               {developmentSpec, 6, true},
 		"production":                {productionSpec, 3, true},
 		"a larger server":           {productionSpec + "  postgres: {parameters: {max_connections: \"2000\"}}\n", 8, true},
 		"a server that is too slim": {productionSpec + "  postgres: {parameters: {max_connections: \"100\"}}\n", 2, false},
@@ -108,7 +113,8 @@ func TestPoolsFitTheServer(t *testing.T) {
 			var all int32
 			for _, component := range DataComponents() {
 				size, _ := pool(in, component)
-				pods := surged(APIScale(in, component).Max)
+				api := APIScale(in, component).Max
+				pods := surged(api) + CanaryPods(50, 0, api)
 				if workers, ok := WorkerScale(in, component); ok {
 					pods += surged(workers.Max)
 				}
@@ -119,6 +125,23 @@ func TestPoolsFitTheServer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("steps of a canary are no part of a pod", func(t *testing.T) {
+		t.Parallel()
+		in := givenSpec(t, productionSpec)
+		before, _ := pool(in, "order")
+		in.Stack.Spec.Rollout.Strategy = v1alpha1.RolloutCanary
+		in.Stack.Spec.Rollout.Steps = []v1alpha1.RolloutStep{{Weight: ptr.To[int32](99)}}
+		if after, _ := pool(in, "order"); before != after {
+			t.Errorf("the pool went from %d to %d", before, after)
+		}
+	})
+	t.Run("pods of an older revision stay as they are", func(t *testing.T) {
+		t.Parallel()
+		in := atRevision(givenSpec(t, productionSpec), 2)
+		if size, _ := pool(in, "order"); size != 3 || maxConnections(in) != 800 {
+			t.Errorf("pool = %d of %d", size, maxConnections(in))
+		}
+	})
 	t.Run("a component that scales does not restart another", func(t *testing.T) {
 		t.Parallel()
 		before, _ := pool(givenSpec(t, productionSpec), "user")
@@ -127,4 +150,71 @@ func TestPoolsFitTheServer(t *testing.T) {
 			t.Errorf("the pool of user went from %d to %d because order scales", before, after)
 		}
 	})
+}
+
+// Whatever is admitted, an update of every component at its largest, beside a
+// canary of each at any step, leaves the server its reserve.
+func TestCanariesNeverExhaustTheServer(t *testing.T) {
+	t.Parallel()
+	admitted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		in := newInput(&v1alpha1.CommerceStack{})
+		in.Stack.Name, in.PostgresMode = "shop", v1alpha1.DataStatefulSet
+		spec := &in.Stack.Spec
+		spec.Environment = rapid.SampledFrom([]v1alpha1.Environment{"Development", "Staging", "Production"}).Draw(t, "environment")
+		spec.Postgres.Parameters = map[string]string{"max_connections": fmt.Sprint(rapid.IntRange(100, 6000).Draw(t, "connections"))}
+		most := rapid.SampledFrom([]int32{5, 20, 100}).Draw(t, "size")
+		scaling := func(label string) *v1alpha1.AutoscalingSpec {
+			return &v1alpha1.AutoscalingSpec{MinReplicas: 1, MaxReplicas: rapid.Int32Range(1, most).Draw(t, label)}
+		}
+		for _, name := range DataComponents() {
+			spec.Services = append(spec.Services, v1alpha1.ServiceSpec{Name: name, Autoscaling: scaling("max of " + string(name))})
+			if rapid.Bool().Draw(t, "workers") {
+				spec.Services[len(spec.Services)-1].Workers = &v1alpha1.WorkersSpec{Autoscaling: scaling("workers of " + string(name))}
+			}
+		}
+		spec.Rollout.Strategy = v1alpha1.RolloutCanary
+		steps := []v1alpha1.RolloutStep{{Weight: ptr.To[int32](5)}, {Weight: ptr.To[int32](25)}, {Weight: ptr.To[int32](50)}}
+		if rapid.Bool().Draw(t, "own steps") {
+			steps = []v1alpha1.RolloutStep{{Weight: ptr.To(rapid.Int32Range(1, 99).Draw(t, "weight"))}, {Pods: ptr.To(rapid.Int32Range(1, 100).Draw(t, "pods"))}}
+			spec.Rollout.Steps = steps
+		}
+		if len(ValidateScale(in)) > 0 {
+			return
+		}
+		admitted++
+		for _, step := range steps {
+			var taken int32
+			for _, name := range DataComponents() {
+				size, _ := pool(in, name)
+				api := APIScale(in, name).Max
+				pods := surged(api) + CanaryPods(ptr.Deref(step.Weight, 0), ptr.Deref(step.Pods, 0), api)
+				if workers, ok := WorkerScale(in, name); ok {
+					pods += surged(workers.Max)
+				}
+				taken += pods * (size + listeners)
+			}
+			if taken > maxConnections(in)-reservedConnections {
+				t.Fatalf("the pods take %d of %d connections beside a canary of %s", taken, maxConnections(in), canaryOf(step))
+			}
+		}
+	})
+	if admitted < 10 {
+		t.Errorf("only %d specs were admitted: the test proves nothing", admitted)
+	}
+}
+
+func TestStepsThatDoNotFitAreNamed(t *testing.T) {
+	t.Parallel()
+	in := givenSpec(t, productionSpec+"  services: [{name: order, autoscaling: {maxReplicas: 14}}]\n")
+	in.Stack.Spec.Rollout.Strategy = v1alpha1.RolloutCanary
+	in.Stack.Spec.Rollout.Steps = []v1alpha1.RolloutStep{{Weight: ptr.To[int32](5)}, {Pods: ptr.To[int32](100)}}
+	invalid := ValidateScale(in)
+	if len(invalid) != 1 || invalid[0].Field != "spec.rollout.steps[1]" || !strings.Contains(invalid[0].Error(), "pods: 100") || !strings.Contains(invalid[0].Error(), "max_connections") {
+		t.Errorf("it says %v", invalid)
+	}
+	in.Stack.Spec.Rollout.Strategy = v1alpha1.RolloutRollingUpdate
+	if invalid := ValidateScale(in); len(invalid) > 0 {
+		t.Errorf("without canaries it says %v", invalid)
+	}
 }

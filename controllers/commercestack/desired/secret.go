@@ -32,6 +32,8 @@ const (
 	// KeyPostgresCA is there when an External PostgreSQL has its own authority; its
 	// file is PostgresCAFile. It is optional in every Secret with a database URL.
 	KeyPostgresCA = "postgres-ca.crt"
+	// KeyRedisCA is the same of an External Redis, beside KeyRedisURL; its file is RedisCAFile.
+	KeyRedisCA = "redis-ca.crt"
 )
 
 // Where pods find their files.
@@ -42,6 +44,8 @@ const (
 	CAFile = TLSFolder + "/ca.crt"
 	// PostgresCAFile is the authority of an External PostgreSQL that has its own.
 	PostgresCAFile = SecretsFolder + "/" + KeyPostgresCA
+	// RedisCAFile is the authority of an External Redis that has its own.
+	RedisCAFile = SecretsFolder + "/" + KeyRedisCA
 )
 
 // secretFile is a variable that names the file of a secret.
@@ -120,7 +124,7 @@ func simulatorFiles() []secretFile {
 }
 
 // SecretKeys are the keys that the Secret of a component must have, sorted. It
-// may have KeyPostgresCA besides.
+// may have KeyPostgresCA and KeyRedisCA besides.
 func SecretKeys(in Input, name v1alpha1.ComponentName) []string {
 	return keysOf(componentFiles(in, name))
 }

@@ -39,3 +39,8 @@ func serverService(in Input, part, port string, number int32) *corev1ac.ServiceA
 func shell(line string) *corev1ac.ExecActionApplyConfiguration {
 	return corev1ac.ExecAction().WithCommand("/bin/sh", "-c", line)
 }
+
+// execProbe runs a line every so many seconds.
+func execProbe(line string, timeout, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().WithExec(shell(line)).WithTimeoutSeconds(timeout).WithPeriodSeconds(period).WithFailureThreshold(failures)
+}

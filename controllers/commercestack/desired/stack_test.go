@@ -117,7 +117,7 @@ func newInput(stack *v1alpha1.CommerceStack) Input {
 			Demo: stack.Name + "-demo-1a2b3c4d5e", Simulator: stack.Name + "-stripesim-1a2b3c4d5e",
 			Postgres: stack.Name + "-postgres-1a2b3c4d5e", Redis: stack.Name + "-redis-1a2b3c4d5e",
 		},
-		Capabilities: Capabilities{ServiceMonitor: true, PrometheusRule: true, HTTPRoute: true, CertManager: true, CloudNativePG: true},
+		Capabilities: Capabilities{ServiceMonitor: true, HTTPRoute: true, CertManager: true, CloudNativePG: true},
 	}
 	if in.PostgresMode == "" {
 		in.PostgresMode = v1alpha1.DataStatefulSet

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
@@ -53,7 +54,35 @@ func ValidateScale(in Input) field.ErrorList {
 				fmt.Sprintf("the pods of %s need more connections than its share: raise it, or lower maxReplicas", name)))
 		}
 	}
+	return append(all, validateSteps(in)...)
+}
+
+// validateSteps finds the steps of a canary whose pods would take connections
+// from others.
+func validateSteps(in Input) field.ErrorList {
+	var all field.ErrorList
+	if in.Stack.Spec.Rollout.Strategy != v1alpha1.RolloutCanary {
+		return nil
+	}
+	for i, step := range in.Stack.Spec.Rollout.Steps {
+		for _, name := range DataComponents() {
+			if _, fits := pool(in, name); fits && !canaryFits(in, name, step) {
+				all = append(all, field.Invalid(field.NewPath("spec", "rollout", "steps").Index(i), canaryOf(step),
+					fmt.Sprintf("beside the pods of %s, its canary needs more connections than its share of %d: raise postgres.parameters.max_connections, "+
+						"or lower maxReplicas or the step", name, maxConnections(in))))
+				break
+			}
+		}
+	}
 	return all
+}
+
+// canaryOf is a step as people write it.
+func canaryOf(step v1alpha1.RolloutStep) string {
+	if step.Pods != nil {
+		return fmt.Sprintf("pods: %d", *step.Pods)
+	}
+	return fmt.Sprintf("weight: %d", ptr.Deref(step.Weight, 0))
 }
 
 func validateService(in Input, spec v1alpha1.ServiceSpec, path *field.Path) field.ErrorList {

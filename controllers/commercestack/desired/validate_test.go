@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 			developmentSpec, func(in *Input) { in.Stack.Name = "1shop" }, "metadata.name",
 		},
 		"a shape of the future": {
-			developmentSpec, func(in *Input) { in.RenderRevision = CurrentRenderRevision + 1 }, "spec.renderRevision: Invalid value: 3: this operator knows the revisions 1 to 2",
+			developmentSpec, func(in *Input) { in.RenderRevision = CurrentRenderRevision + 1 }, "spec.renderRevision: Invalid value: 4: this operator knows the revisions 1 to 3",
 		},
 		"a variable of the operator": {
 			developmentSpec + "  services: [{name: order}, {name: user, env: [{name: COMMERCE_X}, {name: COMMERCE_COMPONENTS, value: order}]}]\n", everywhere,

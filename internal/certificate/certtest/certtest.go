@@ -53,12 +53,18 @@ func (a *Authority) PEM() []byte {
 // authorities, or this one without any. Files that exist are replaced one by one.
 func (a *Authority) Write(tb testing.TB, folder string, trusted ...*Authority) certificate.Files {
 	tb.Helper()
+	return a.WriteFor(tb, folder, []string{"localhost"}, trusted...)
+}
+
+// WriteFor is Write for other names.
+func (a *Authority) WriteFor(tb testing.TB, folder string, names []string, trusted ...*Authority) certificate.Files {
+	tb.Helper()
 	key := newKey(tb)
 	template := &x509.Certificate{
 		SerialNumber: serial(tb), Subject: pkix.Name{CommonName: "component"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:    names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	if err != nil {
