@@ -274,6 +274,7 @@ func (s *stack) runCronJob(part string) {
 	}
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 		Namespace: s.namespace, GenerateName: cron.Name + "-", Labels: cron.Spec.JobTemplate.Labels, Annotations: cron.Spec.JobTemplate.Annotations,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(&cron, batchv1.SchemeGroupVersion.WithKind("CronJob"))},
 	}, Spec: cron.Spec.JobTemplate.Spec}
 	if err := kube.Create(s.t.Context(), job); err != nil {
 		s.t.Fatal(err)
