@@ -32,6 +32,8 @@ const (
 	ConditionBackupHealthy = "BackupHealthy"
 	// ConditionObservabilityReady is True when what Prometheus and Grafana read is in place.
 	ConditionObservabilityReady = "ObservabilityReady"
+	// ConditionAutoscalingReady is True when worker pods scale by what waits in their queues.
+	ConditionAutoscalingReady = "AutoscalingReady"
 	// ConditionPaused is True while the operator changes nothing.
 	ConditionPaused = "Paused"
 )
@@ -40,7 +42,7 @@ const (
 var ConditionTypes = []string{
 	ConditionReady, ConditionReconciling, ConditionStalled, ConditionPaused, ConditionPostgresReady, ConditionRedisReady,
 	ConditionMigrationsApplied, ConditionServicesAvailable, ConditionRollingOut, ConditionAwaitingApproval,
-	ConditionSecretsCurrent, ConditionBackupHealthy, ConditionObservabilityReady,
+	ConditionSecretsCurrent, ConditionBackupHealthy, ConditionObservabilityReady, ConditionAutoscalingReady,
 }
 
 // CommerceStackStatus is what the operator found and did.

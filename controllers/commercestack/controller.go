@@ -51,6 +51,8 @@ type Config struct {
 	Measurer Measurer
 	// Namespace the operator runs in, empty where nobody knows.
 	Namespace string
+	// PrometheusURL is the address of a Prometheus that scrapes stacks, empty without.
+	PrometheusURL string
 }
 
 // Measurer looks at canaries and at the gateways before them.

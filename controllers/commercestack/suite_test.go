@@ -35,7 +35,7 @@ var cluster *rest.Config
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	started, err := kubetest.Start("config/crd")
+	started, err := kubetest.Start("config/crd", "third_party/keda")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -110,6 +110,7 @@ func (w *world) restart(t *testing.T) {
 	reconciler, err := commercestack.New(commercestack.Config{
 		Client: interceptor.NewClient(direct, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
 		Images: testImages, ClusterDomain: "cluster.local", Measurer: w.gateways,
+		PrometheusURL: "http://prometheus.monitoring:9090",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func (r *Reconciler) begin(stack *v1alpha1.CommerceStack) *visit {
 	v.in = desired.Input{
 		Stack: stack, Images: r.Images, RenderRevision: v.status.RenderRevision, PostgresMode: v.status.PostgresMode,
 		Secrets:      desired.Secrets{Components: map[v1alpha1.ComponentName]string{}},
-		Capabilities: r.foreign.capabilities(), OperatorNamespace: r.Namespace,
+		Capabilities: r.foreign.capabilities(), OperatorNamespace: r.Namespace, PrometheusURL: r.PrometheusURL,
 	}
 	if stack.Spec.RenderRevision != nil {
 		v.in.RenderRevision = *stack.Spec.RenderRevision
