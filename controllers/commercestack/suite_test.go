@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -60,6 +61,8 @@ type world struct {
 	clock     clock.PassiveClock
 	funcs     interceptor.Funcs
 	gateways  *gateways
+	// http reaches receivers of notices.
+	http *http.Client
 	// prepare makes what a stack needs.
 	prepare func(*testing.T, *world)
 	// flaws are those of versions; nil plays Deployments without pods.
@@ -79,11 +82,11 @@ func newWorld(t *testing.T, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	http, err := rest.HTTPClientFor(cluster)
+	plain, err := rest.HTTPClientFor(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapper, err := apiutil.NewDynamicRESTMapper(cluster, http)
+	mapper, err := apiutil.NewDynamicRESTMapper(cluster, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +113,7 @@ func (w *world) restart(t *testing.T) {
 	reconciler, err := commercestack.New(commercestack.Config{
 		Client: interceptor.NewClient(direct, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
 		Images: testImages, ClusterDomain: "cluster.local", Measurer: w.gateways,
-		PrometheusURL: "http://prometheus.monitoring:9090",
+		PrometheusURL: "http://prometheus.monitoring:9090", HTTP: w.http,
 	})
 	if err != nil {
 		t.Fatal(err)
