@@ -117,6 +117,7 @@ func New(config Config) (*Reconciler, error) {
 			{"preflight", (*visit).preflight},
 			{"revision", (*visit).openRollout},
 			{"certificates", (*visit).certificates},
+			{"external", (*visit).external},
 			{"vault", (*visit).openVault},
 			{"rotation", (*visit).rotate},
 			{"secrets", (*visit).secrets},

@@ -23,6 +23,7 @@ var (
 	kindScheduled      = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "ScheduledBackup"}
 	kindSnapshot       = schema.GroupVersionKind{Group: "snapshot.storage.k8s.io", Version: "v1", Kind: "VolumeSnapshot"}
 	kindScaledObject   = schema.GroupVersionKind{Group: "keda.sh", Version: "v1alpha1", Kind: "ScaledObject"}
+	kindExternalSecret = schema.GroupVersionKind{Group: "external-secrets.io", Version: "v1", Kind: "ExternalSecret"}
 
 	kindAPIService = schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}
 	kindDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
@@ -38,6 +39,7 @@ var definitions = map[string]schema.GroupVersionKind{
 	"scheduledbackups.postgresql.cnpg.io":     kindScheduled,
 	"volumesnapshots.snapshot.storage.k8s.io": kindSnapshot,
 	"scaledobjects.keda.sh":                   kindScaledObject,
+	"externalsecrets.external-secrets.io":     kindExternalSecret,
 }
 
 // foreignKinds knows which kinds of others the cluster serves.
@@ -95,7 +97,8 @@ func (f *foreignKinds) capabilities() desired.Capabilities {
 	return desired.Capabilities{
 		ServiceMonitor: present[kindServiceMonitor], PrometheusRule: present[kindPrometheusRule], HTTPRoute: present[kindHTTPRoute],
 		CertManager: present[kindCertificate], CloudNativePG: present[kindCluster], KEDA: present[kindScaledObject],
-		QueueMetrics: f.servesQueues(),
+		ExternalSecrets: present[kindExternalSecret],
+		QueueMetrics:    f.servesQueues(),
 	}
 }
 

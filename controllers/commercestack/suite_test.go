@@ -36,7 +36,7 @@ var cluster *rest.Config
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	started, err := kubetest.Start("config/crd", "third_party/keda")
+	started, err := kubetest.Start("config/crd", "third_party/keda", "third_party/external-secrets")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

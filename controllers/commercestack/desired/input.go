@@ -107,7 +107,7 @@ type ExternalPorts struct {
 
 // Capabilities are the kinds of others that the cluster has.
 type Capabilities struct {
-	ServiceMonitor, PrometheusRule, HTTPRoute, CertManager, CloudNativePG, KEDA bool
+	ServiceMonitor, PrometheusRule, HTTPRoute, CertManager, CloudNativePG, KEDA, ExternalSecrets bool
 	// QueueMetrics holds where the external metrics API is served by our adapter.
 	QueueMetrics bool
 }
