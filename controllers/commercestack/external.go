@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,10 +106,7 @@ func (v *visit) take(opened vault.Vault, secrets []vault.Secret) {
 func (v *visit) awaitStore(secrets []vault.Secret, states []rotation.State) (Result, bool) {
 	var lacking []string
 	for _, secret := range secrets {
-		known := false
-		for _, state := range states {
-			known = known || state.Secret == secret.Name
-		}
+		known := slices.ContainsFunc(states, func(s rotation.State) bool { return s.Secret == secret.Name })
 		if secret.Stored && !known && len(secret.Given) == 0 {
 			lacking = append(lacking, secret.Name)
 		}
@@ -116,7 +114,7 @@ func (v *visit) awaitStore(secrets []vault.Secret, states []rotation.State) (Res
 	if len(lacking) == 0 {
 		return Result{}, false
 	}
-	problems := append(v.storeProblems, "the store has no first value of "+strings.Join(lacking, ", "))
+	problems := append(slices.Clone(v.storeProblems), "the store has no first value of "+strings.Join(lacking, ", "))
 	v.set(v1alpha1.ConditionSecretsCurrent, metav1.ConditionFalse, reasonWaiting, strings.Join(problems, "; ")+".")
 	return Result{Stop: true, RequeueAfter: storePoll}, true
 }

@@ -165,7 +165,7 @@ func (c *certificate) keep(ctx context.Context, logger *slog.Logger) {
 			err = c.tell(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			logger.Error("keep the certificate", "error", err)
+			logger.ErrorContext(ctx, "keep the certificate", "error", err)
 			wait = certificateRetry
 		}
 		select {

@@ -107,8 +107,7 @@ func (c *Courier) try(ctx context.Context, r Receiver, n Notice) error {
 	request.Header.Set("Idempotency-Key", n.ID)
 	response, err := c.client.Do(request)
 	if err != nil {
-		var quoting *url.Error
-		if errors.As(err, &quoting) {
+		if quoting, ok := errors.AsType[*url.Error](err); ok {
 			err = quoting.Err
 		}
 		return fmt.Errorf("it cannot be reached: %w", err)

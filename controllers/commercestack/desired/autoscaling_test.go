@@ -32,8 +32,10 @@ func TestWorkerAutoscalers(t *testing.T) {
 	}{
 		{"CPU alone", stagingSpec, func(*Input) {}},
 		{"external metrics", stagingSpec, func(in *Input) { in.Capabilities.QueueMetrics = true }},
-		{"external metrics, targets of its own", stagingSpec + "  services: [{name: order, workers: {targetQueueDepth: 7, targetQueueAgeSeconds: 600}}]\n",
-			func(in *Input) { in.Capabilities.QueueMetrics = true }},
+		{
+			"external metrics, targets of its own", stagingSpec + "  services: [{name: order, workers: {targetQueueDepth: 7, targetQueueAgeSeconds: 600}}]\n",
+			func(in *Input) { in.Capabilities.QueueMetrics = true },
+		},
 		{"KEDA", kedaSpec, func(in *Input) { in.Capabilities.KEDA, in.PrometheusURL = true, "http://prometheus.monitoring:9090" }},
 		{"KEDA while a canary runs", kedaSpec, func(in *Input) {
 			in.Capabilities.KEDA, in.PrometheusURL, in.FreezeScaleDown = true, "http://prometheus.monitoring:9090", true

@@ -3,8 +3,6 @@ package desired
 import (
 	"cmp"
 
-	"k8s.io/utils/ptr"
-
 	"github.com/commercestack/commercestack/api/v1alpha1"
 )
 
@@ -54,8 +52,13 @@ func WorkerScale(in Input, name v1alpha1.ComponentName) (scale Scale, ok bool) {
 	}
 	scale = scaleOf(in, workers.Autoscaling, workers.Replicas)
 	if scale.Autoscaled {
-		scale.QueueDepth = ptr.Deref(workers.TargetQueueDepth, defaultQueueDepth)
-		scale.QueueAge = ptr.Deref(workers.TargetQueueAgeSeconds, defaultQueueAge)
+		scale.QueueDepth, scale.QueueAge = defaultQueueDepth, defaultQueueAge
+		if workers.TargetQueueDepth != nil {
+			scale.QueueDepth = *workers.TargetQueueDepth
+		}
+		if workers.TargetQueueAgeSeconds != nil {
+			scale.QueueAge = *workers.TargetQueueAgeSeconds
+		}
 	}
 	return scale, true
 }
