@@ -136,6 +136,8 @@ func CacheOptions(namespaces []string) cache.Options {
 	everything := cache.ByObject{Label: labels.Everything()}
 	definition := &metav1.PartialObjectMetadata{}
 	definition.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	service := &metav1.PartialObjectMetadata{}
+	service.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"})
 	return cache.Options{
 		DefaultNamespaces:    byNamespace(namespaces),
 		DefaultLabelSelector: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.ManagedBy}),
@@ -145,6 +147,7 @@ func CacheOptions(namespaces []string) cache.Options {
 			&v1alpha1.SaleEvent{}:       everything,
 			&v1alpha1.ReleaseApproval{}: everything,
 			definition:                  {Label: labels.Everything(), Transform: bare},
+			service:                     {Label: labels.SelectorFromSet(labels.Set{desired.LabelPartOf: desired.AppName})},
 		},
 	}
 }

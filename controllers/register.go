@@ -23,6 +23,7 @@ func Register(mgr ctrl.Manager, config Config, references cache.Cache) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Mapper: mgr.GetRESTMapper(),
 		Recorder: mgr.GetEventRecorder(Name), Clock: clock.RealClock{}, Images: config.Images, ClusterDomain: config.ClusterDomain,
 		Rotation: config.Rotation, Measurer: measurer, Namespace: config.Namespace,
+		PrometheusURL: config.PrometheusURL,
 	})
 	if err != nil {
 		return fmt.Errorf("controller of CommerceStack: %w", err)

@@ -163,6 +163,14 @@ type CommerceStackSpec struct {
 	// +optional
 	Services []ServiceSpec `json:"services,omitempty"`
 
+	// WorkerAutoscaler scales worker pods by what waits in their queues: HPA with
+	// the external metrics of the chart's adapter, or KEDA with Prometheus. Where
+	// the cluster lacks either, they scale by CPU alone, and the condition
+	// AutoscalingReady says so.
+	// +kubebuilder:default=HPA
+	// +optional
+	WorkerAutoscaler WorkerAutoscaler `json:"workerAutoscaler,omitempty"`
+
 	// Postgres is where the truth is kept.
 	// +kubebuilder:default={}
 	// +optional

@@ -53,7 +53,47 @@ type RolloutSpec struct {
 	// +kubebuilder:validation:Maximum=20
 	// +optional
 	HistoryLimit int32 `json:"historyLimit,omitempty"`
+	// Notifications tell people outside the cluster what becomes of rollouts. A
+	// receiver that does not answer holds up nothing.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Notifications []NotificationSpec `json:"notifications,omitempty"`
 }
+
+// NotificationSpec is a receiver of what becomes of rollouts.
+type NotificationSpec struct {
+	// Name of the receiver, as in status.notifications.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	Name string `json:"name"`
+	// Type Slack posts to an incoming webhook, PagerDuty keeps one incident for the
+	// stack by events of version 2, Webhook posts JSON.
+	// +required
+	// +kubebuilder:validation:Enum=Slack;PagerDuty;Webhook
+	Type string `json:"type"`
+	// SecretRef names a Secret with the url of Slack or of the webhook, which begins
+	// with https://, or with the routingKey of PagerDuty.
+	// +required
+	SecretRef SecretRef `json:"secretRef"`
+	// On says what is told. Default: everything; to PagerDuty Failed alone, which the
+	// next promoted revision resolves.
+	// +kubebuilder:validation:MaxItems=5
+	// +listType=set
+	// +optional
+	On []NotificationEvent `json:"on,omitempty"`
+}
+
+// NotificationEvent is something that becomes of a rollout: its first pods come, it
+// waits for an approval, it is paused, it serves everybody, or it failed or was
+// rolled back.
+//
+// +kubebuilder:validation:Enum=Started;AwaitingApproval;Paused;Promoted;Failed
+// +kubebuilder:validation:MaxLength=16
+type NotificationEvent string
 
 // The strategies, reactions and approvals of a rollout.
 const (

@@ -166,10 +166,37 @@ type WorkersSpec struct {
 	// Resources of one worker pod. Default: as an API pod.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
-	// Autoscaling of the worker pods.
+	// Autoscaling of the worker pods. They follow what waits in the component's
+	// queues, and their CPU.
 	// +optional
 	Autoscaling *AutoscalingSpec `json:"autoscaling,omitempty"`
+	// TargetQueueDepth is how many events, deliveries and due jobs may wait for
+	// each worker pod before one is added. Default: 100.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +optional
+	TargetQueueDepth *int32 `json:"targetQueueDepth,omitempty"`
+	// TargetQueueAgeSeconds is how long the oldest of them may wait before worker
+	// pods are added. Default: 30.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	// +optional
+	TargetQueueAgeSeconds *int32 `json:"targetQueueAgeSeconds,omitempty"`
 }
+
+// WorkerAutoscaler is what scales worker pods.
+//
+// +kubebuilder:validation:Enum=HPA;KEDA
+type WorkerAutoscaler string
+
+// The autoscalers of worker pods.
+const (
+	// WorkerAutoscalerHPA is a HorizontalPodAutoscaler. Queues are external metrics
+	// to it, which the chart's metrics adapter serves.
+	WorkerAutoscalerHPA WorkerAutoscaler = "HPA"
+	// WorkerAutoscalerKEDA is a ScaledObject of KEDA, which asks Prometheus.
+	WorkerAutoscalerKEDA WorkerAutoscaler = "KEDA"
+)
 
 // The ways to run workers.
 const (

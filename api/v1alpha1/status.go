@@ -32,6 +32,8 @@ const (
 	ConditionBackupHealthy = "BackupHealthy"
 	// ConditionObservabilityReady is True when what Prometheus reads is in place.
 	ConditionObservabilityReady = "ObservabilityReady"
+	// ConditionAutoscalingReady is True when worker pods scale by what waits in their queues.
+	ConditionAutoscalingReady = "AutoscalingReady"
 	// ConditionPaused is True while the operator changes nothing.
 	ConditionPaused = "Paused"
 )
@@ -40,7 +42,7 @@ const (
 var ConditionTypes = []string{
 	ConditionReady, ConditionReconciling, ConditionStalled, ConditionPaused, ConditionPostgresReady, ConditionRedisReady,
 	ConditionMigrationsApplied, ConditionServicesAvailable, ConditionRollingOut, ConditionAwaitingApproval,
-	ConditionSecretsCurrent, ConditionBackupHealthy, ConditionObservabilityReady,
+	ConditionSecretsCurrent, ConditionBackupHealthy, ConditionObservabilityReady, ConditionAutoscalingReady,
 }
 
 // CommerceStackStatus is what the operator found and did.
@@ -83,6 +85,12 @@ type CommerceStackStatus struct {
 	// Rollout is the running or last rollout.
 	// +optional
 	Rollout *RolloutStatus `json:"rollout,omitempty"`
+	// Notifications are the receivers of spec.rollout.notifications.
+	// +kubebuilder:validation:MaxItems=8
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Notifications []NotificationStatus `json:"notifications,omitempty"`
 	// Services are the components.
 	// +listType=map
 	// +listMapKey=name
@@ -208,6 +216,21 @@ type Measurement struct {
 	Verdict string `json:"verdict"`
 	// At is when.
 	At metav1.Time `json:"at"`
+}
+
+// NotificationStatus is how it stands with a receiver.
+type NotificationStatus struct {
+	// Name of the receiver.
+	Name string `json:"name"`
+	// Waiting counts what it was not told yet.
+	// +optional
+	Waiting int32 `json:"waiting,omitempty"`
+	// LastSentAt is when it was told something last.
+	// +optional
+	LastSentAt *metav1.Time `json:"lastSentAt,omitempty"`
+	// LastError of a try, empty after one that succeeded.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
 }
 
 // ServiceStatus is one component.

@@ -3,6 +3,7 @@ package commercestack
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -15,6 +16,7 @@ import (
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 	"github.com/commercestack/commercestack/controllers/measure"
+	"github.com/commercestack/commercestack/controllers/notify"
 	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
@@ -51,6 +53,10 @@ type Config struct {
 	Measurer Measurer
 	// Namespace the operator runs in, empty where nobody knows.
 	Namespace string
+	// PrometheusURL is the address of a Prometheus that scrapes stacks, empty without.
+	PrometheusURL string
+	// HTTP tells receivers of notices, nil for a client of its own.
+	HTTP *http.Client
 }
 
 // Measurer looks at canaries and at the gateways before them.
@@ -86,6 +92,7 @@ type Reconciler struct {
 	measured measured
 	// written is what the cache must have seen before a visit.
 	written written
+	courier *notify.Courier
 }
 
 // phase is one step of a visit.
@@ -105,12 +112,14 @@ func New(config Config) (*Reconciler, error) {
 			Client: config.Client, Live: config.Live, FieldManager: FieldManager, InitialManager: ReplicasManager,
 		}),
 		foreign: newForeignKinds(config.Client, config.Mapper),
+		courier: notify.NewCourier(config.HTTP),
 		phases: []phase{
 			{"delete", (*visit).finalize},
 			{"pause", (*visit).pause},
 			{"preflight", (*visit).preflight},
 			{"revision", (*visit).openRollout},
 			{"certificates", (*visit).certificates},
+			{"external", (*visit).external},
 			{"vault", (*visit).openVault},
 			{"rotation", (*visit).rotate},
 			{"secrets", (*visit).secrets},
@@ -118,6 +127,7 @@ func New(config Config) (*Reconciler, error) {
 			{"restore", (*visit).restore},
 			{"backup", (*visit).backup},
 			{"rollout", (*visit).rollout},
+			{"notify", (*visit).notify},
 			{"migrate", (*visit).migrate},
 			{"sales", (*visit).sales},
 			{"services", (*visit).services},

@@ -21,7 +21,10 @@ var (
 	kindCluster        = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "Cluster"}
 	kindScheduled      = schema.GroupVersionKind{Group: "postgresql.cnpg.io", Version: "v1", Kind: "ScheduledBackup"}
 	kindSnapshot       = schema.GroupVersionKind{Group: "snapshot.storage.k8s.io", Version: "v1", Kind: "VolumeSnapshot"}
+	kindScaledObject   = schema.GroupVersionKind{Group: "keda.sh", Version: "v1alpha1", Kind: "ScaledObject"}
+	kindExternalSecret = schema.GroupVersionKind{Group: "external-secrets.io", Version: "v1", Kind: "ExternalSecret"}
 
+	kindAPIService = schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}
 	kindDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
 )
 
@@ -33,6 +36,8 @@ var definitions = map[string]schema.GroupVersionKind{
 	"clusters.postgresql.cnpg.io":             kindCluster,
 	"scheduledbackups.postgresql.cnpg.io":     kindScheduled,
 	"volumesnapshots.snapshot.storage.k8s.io": kindSnapshot,
+	"scaledobjects.keda.sh":                   kindScaledObject,
+	"externalsecrets.external-secrets.io":     kindExternalSecret,
 }
 
 // foreignKinds knows which kinds of others the cluster serves.
@@ -89,6 +94,17 @@ func (f *foreignKinds) capabilities() desired.Capabilities {
 	}
 	return desired.Capabilities{
 		ServiceMonitor: present[kindServiceMonitor], HTTPRoute: present[kindHTTPRoute],
-		CertManager: present[kindCertificate], CloudNativePG: present[kindCluster],
+		CertManager: present[kindCertificate], CloudNativePG: present[kindCluster], KEDA: present[kindScaledObject],
+		ExternalSecrets: present[kindExternalSecret],
+		QueueMetrics:    f.servesQueues(),
 	}
+}
+
+// servesQueues asks the cache whether the external metrics API is that of our
+// adapter: a cluster has one, and another knows nothing of queues.
+func (f *foreignKinds) servesQueues() bool {
+	service := &metav1.PartialObjectMetadata{}
+	service.SetGroupVersionKind(kindAPIService)
+	err := f.reader.Get(context.Background(), client.ObjectKey{Name: desired.ExternalMetricsAPI}, service)
+	return err == nil && service.DeletionTimestamp == nil && service.Labels[desired.LabelPartOf] == desired.AppName
 }

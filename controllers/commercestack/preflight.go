@@ -88,11 +88,6 @@ func references(spec *v1alpha1.CommerceStackSpec) []reference {
 
 // preflight refuses what cannot work, before anything is changed.
 func (v *visit) preflight(ctx context.Context) Result {
-	for _, limit := range limits {
-		if limit.asks(&v.stack.Spec) {
-			return stalledStop("NotSupported", "spec.%s: %s", limit.field, limit.help)
-		}
-	}
 	if v.in.RenderRevision > desired.CurrentRenderRevision {
 		return stalledStop("NotSupported", "spec.renderRevision %d is newer than this operator, which knows up to %d: upgrade the operator or lower it",
 			v.in.RenderRevision, desired.CurrentRenderRevision)
@@ -103,6 +98,10 @@ func (v *visit) preflight(ctx context.Context) Result {
 	}
 	if v.in.PostgresMode == v1alpha1.DataManaged && !v.in.Capabilities.CloudNativePG {
 		return stalledStop("CloudNativePGMissing", "postgres.mode is Managed, but the cluster has no CloudNativePG (clusters.postgresql.cnpg.io): install it")
+	}
+	if v.stack.Spec.Secrets.Source == v1alpha1.SecretsExternal && !v.in.Capabilities.ExternalSecrets {
+		return stalledStop("ExternalSecretsMissing", "spec.secrets.source is ExternalSecret, but the cluster has no ExternalSecret "+
+			"(externalsecrets.external-secrets.io, v1): install External Secrets Operator, or use Generated")
 	}
 	if result := v.readReferences(ctx); result.Err != nil {
 		return result

@@ -41,7 +41,7 @@ func (v *visit) prune(ctx context.Context) Result {
 		return Result{}
 	}
 	kinds := pruned
-	for _, kind := range []schema.GroupVersionKind{kindServiceMonitor, kindHTTPRoute, kindCertificate, kindScheduled} {
+	for _, kind := range []schema.GroupVersionKind{kindServiceMonitor, kindHTTPRoute, kindCertificate, kindScheduled, kindScaledObject, kindExternalSecret} {
 		if v.foreign.has(kind) {
 			kinds = append(slices.Clip(kinds), kind)
 		}

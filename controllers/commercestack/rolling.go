@@ -16,6 +16,7 @@ import (
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/notify"
 	"github.com/commercestack/commercestack/controllers/rollout"
 )
 
@@ -33,6 +34,8 @@ type stored struct {
 	Layout layout `json:"layout"`
 	// Waited is how long the running rollout waited for people.
 	Waited time.Duration `json:"waited,omitempty"`
+	// Mailboxes of the receivers of notices.
+	Mailboxes []notify.Mailbox `json:"mailboxes,omitempty"`
 }
 
 // rolling is what a visit knows of the stack's rollouts.
@@ -165,6 +168,7 @@ func (v *visit) rollout(ctx context.Context) Result {
 	changed := !reflect.DeepEqual(before, next.State)
 	if changed {
 		next.Waited = waited(v.roll.stored, next.State, v.now)
+		next.Mailboxes = v.post(next.Mailboxes, before, next.State)
 		if err := v.storeRollout(ctx, next); err != nil {
 			return Result{Err: err, Stop: true}
 		}

@@ -39,6 +39,11 @@ func (v *visit) rotating() []vault.Secret {
 			Name: vault.NameWebhook, Kind: rotation.KindWebhook, Offered: v.referenced(&given.Stripe.SecretRef, refWebhookSecret),
 		})
 	}
+	if v.stack.Spec.Secrets.Source == v1alpha1.SecretsExternal {
+		for i := range secrets {
+			secrets[i].Stored = fromStore(secrets[i].Kind)
+		}
+	}
 	return secrets
 }
 
@@ -76,7 +81,7 @@ func (v *visit) content(secret string) rotation.Content {
 // in the vault, together with what the step makes or erases there, before
 // anything else is done by them.
 func (v *visit) rotate(ctx context.Context) Result {
-	secrets := v.rotating()
+	secrets := v.rotatingNow
 	states := make([]rotation.State, 0, len(secrets))
 	for _, secret := range secrets {
 		states = append(states, v.state(secret.Name))
@@ -98,7 +103,7 @@ func (v *visit) rotate(ctx context.Context) Result {
 	}
 	for i, state := range plan.States {
 		v.noteRotation(states[i], state)
-		v.noteState(state, policy, string(v.stack.UID))
+		v.noteState(state, policy, stack)
 	}
 	v.forgetRotations(plan.States)
 	v.judgeSecrets(plan.States, policy, stack)
@@ -145,14 +150,14 @@ func (v *visit) rotationRequest() v1alpha1.RotationRequest {
 }
 
 // noteState puts a secret that rotates into the status.
-func (v *visit) noteState(state rotation.State, policy rotation.Policy, key string) {
+func (v *visit) noteState(state rotation.State, policy rotation.Policy, stack rotation.Stack) {
 	rotated := metav1.NewTime(state.ActiveSince.Truncate(timeUnit))
 	entry := v1alpha1.SecretStatus{
 		Name: state.Secret, State: state.Status(), ActiveID: string(state.Active), NextID: string(state.Next),
 		RotatedAt: &rotated, LastError: state.LastError,
 	}
-	if state.Idle() && state.Kind != rotation.KindWebhook {
-		due := metav1.NewTime(policy.Due(state, key).Truncate(timeUnit))
+	if state.Idle() && scheduled(state, stack) {
+		due := metav1.NewTime(policy.Due(state, stack.Key).Truncate(timeUnit))
 		entry.NextRotationAt = &due
 	}
 	v.noteEntry(entry)
@@ -198,9 +203,12 @@ func (v *visit) judgeSecrets(states []rotation.State, policy rotation.Policy, st
 		case state.LastError != "" && (!state.Idle() || state.Failures > 0):
 			reason = reasonFailed
 			problems = append(problems, fmt.Sprintf("%s: %s", state.Secret, firstLine(state.LastError)))
-		case state.Idle() && state.Kind != rotation.KindWebhook && v.now.After(last):
+		case state.Idle() && scheduled(state, stack) && v.now.After(last):
 			problems = append(problems, fmt.Sprintf("%s was to be replaced by %s%s", state.Secret, last.UTC().Format(time.RFC3339), waits))
 		}
+	}
+	if len(v.storeProblems) > 0 {
+		reason, problems = "StoreFailed", append(problems, v.storeProblems...)
 	}
 	if problem := v.judgeRequest(states); problem != "" {
 		reason, problems = "BadRequest", append(problems, problem)
@@ -210,6 +218,11 @@ func (v *visit) judgeSecrets(states []rotation.State, policy rotation.Policy, st
 		return
 	}
 	v.set(v1alpha1.ConditionSecretsCurrent, metav1.ConditionTrue, secretCurrent, "Every secret and certificate is within its time.")
+}
+
+// scheduled says whether the operator itself replaces a secret when its time has come.
+func scheduled(state rotation.State, stack rotation.Stack) bool {
+	return state.Kind != rotation.KindWebhook && !stack.Secrets[state.Secret].Stored
 }
 
 // waitsFor says what an overdue secret waits for.

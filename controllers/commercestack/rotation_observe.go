@@ -1,6 +1,7 @@
 package commercestack
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -28,7 +29,8 @@ func (v *visit) observeSecrets(ctx context.Context, secrets []vault.Secret, stat
 		Request: rotation.Request{Secret: request.Secret, ID: request.ID},
 	}
 	for i, secret := range secrets {
-		seen := rotation.Observation{Vault: v.vault.Versions(states[i]), Offered: secret.OfferedID()}
+		seen := rotation.Observation{Vault: v.vault.Versions(states[i]), Offered: secret.OfferedID(), Stored: secret.Stored}
+		seen.Changed = len(secret.Given) > 0 && !bytes.Equal(secret.Given, bytes.TrimSpace(v.vault.Value(states[i], states[i].Active)))
 		if !states[i].Idle() {
 			var err error
 			if seen.Deployed, err = v.deployed(ctx, states[i]); err != nil {

@@ -84,15 +84,24 @@ func (v *visit) openVault(ctx context.Context) Result {
 	name := desired.VaultName(v.stack.Name)
 	v.pass.Name(kindSecret, v.stack.Namespace, name)
 	v.vaultSecret = &corev1.Secret{}
-	if err := v.Live.Get(ctx, v.key(name), v.vaultSecret); missing(err) {
+	var err error
+	if err = v.Live.Get(ctx, v.key(name), v.vaultSecret); missing(err) {
 		v.vaultSecret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.stack.Namespace, Name: name}}
 	} else if err != nil {
 		return Result{Err: fmt.Errorf("read Secret %s: %w", name, err), Stop: true}
 	}
 	created := v.vaultSecret.ResourceVersion == ""
-	data, changed, err := vault.Complete(v.vaultSecret.Data, v.wanted())
+	if v.states, err = vault.Open(v.vaultSecret.Data).States(); err != nil {
+		return v.brokenVault(err)
+	}
+	wanted := v.wanted()
+	v.take(vault.Open(v.vaultSecret.Data), wanted.Secrets)
+	if result, waits := v.awaitStore(wanted.Secrets, v.states); waits {
+		return result
+	}
+	data, changed, err := vault.Complete(v.vaultSecret.Data, wanted)
 	if errors.Is(err, vault.ErrBroken) {
-		return stalledStop("VaultBroken", "Secret %s: %v. Restore it from a backup: new values would lose what was sealed with the old ones", name, err)
+		return v.brokenVault(err)
 	}
 	if err != nil {
 		return Result{Err: err, Stop: true}
@@ -106,12 +115,17 @@ func (v *visit) openVault(ctx context.Context) Result {
 			return Result{Stop: true} // what is made from the vault has no name yet
 		}
 	}
-	v.vault = opened
+	v.vault, v.rotatingNow = opened, wanted.Secrets
 	if v.states, err = opened.States(); err != nil {
 		return Result{Err: err, Stop: true}
 	}
 	v.in.AdminEmail = opened.AdminEmail()
 	return Result{}
+}
+
+func (v *visit) brokenVault(err error) Result {
+	return stalledStop("VaultBroken", "Secret %s: %v. Restore it from a backup: new values would lose what was sealed with the old ones",
+		desired.VaultName(v.stack.Name), err)
 }
 
 // storeVault writes the vault. It fails when somebody else has written it since

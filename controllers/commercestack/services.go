@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
+	autoscalingv2ac "k8s.io/client-go/applyconfigurations/autoscaling/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
@@ -48,6 +49,7 @@ func (v *visit) services(ctx context.Context) Result {
 	outcome.Add("measure", v.measureCanary(ctx))
 	v.noteServices(ctx, live, &outcome)
 	v.noteRolling(live)
+	v.noteAutoscaling()
 	if outcome.stalled != nil {
 		return Result{Err: outcome.stalled, RequeueAfter: outcome.requeue}
 	}
@@ -79,9 +81,22 @@ func (v *visit) component(ctx context.Context, name v1alpha1.ComponentName, a ro
 	}
 	var outcome Outcome
 	for _, object := range objects.Objects() {
-		outcome.Add("apply", failed(v.place(ctx, object, objects.InitialReplicas, waits)))
+		outcome.Add("apply", v.placeOnce(ctx, object, objects, waits))
 	}
-	return failed(outcome.Err())
+	if scaled := objects.WorkerScaledObject; scaled != nil {
+		outcome.Add("apply", v.scaledObject(ctx, scaled, waits))
+	}
+	return Result{Err: outcome.Err(), RequeueAfter: outcome.requeue}
+}
+
+// placeOnce applies one object of a component, but no autoscaler beside another.
+func (v *visit) placeOnce(ctx context.Context, object runtime.ApplyConfiguration, objects desired.Component, waits bool) Result {
+	if hpa, ok := object.(*autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration); ok && hpa == objects.WorkerHPA && !waits {
+		if result, there := v.scaledObjectRemains(ctx, *hpa.Name); there {
+			return result
+		}
+	}
+	return failed(v.place(ctx, object, objects.InitialReplicas, waits))
 }
 
 // keepComponent names what a component has, so that it stays as it is.
@@ -89,6 +104,9 @@ func (v *visit) keepComponent(name v1alpha1.ComponentName) {
 	if objects, err := desired.ForComponent(v.in, name); err == nil {
 		for _, object := range objects.Objects() {
 			_ = v.pass.Keep(object)
+		}
+		if scaled := objects.WorkerScaledObject; scaled != nil {
+			v.pass.Name(kindScaledObject, scaled.GetNamespace(), scaled.GetName())
 		}
 	}
 }

@@ -59,8 +59,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 	byLabel := handler.EnqueueRequestsFromMapFunc(stackOf)
 	secrets := &metav1.PartialObjectMetadata{}
 	secrets.SetGroupVersionKind(kindSecret)
-	definition := &metav1.PartialObjectMetadata{}
+	definition, service := &metav1.PartialObjectMetadata{}, &metav1.PartialObjectMetadata{}
 	definition.SetGroupVersionKind(kindDefinition)
+	service.SetGroupVersionKind(kindAPIService)
 	built, err := ctrl.NewControllerManagedBy(mgr).Named("commercestack").
 		For(&v1alpha1.CommerceStack{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Owns(&appsv1.Deployment{}).
@@ -84,6 +85,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 		Watches(&v1alpha1.SaleEvent{}, handler.EnqueueRequestsFromMapFunc(stackOfSale), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.ReleaseApproval{}, handler.EnqueueRequestsFromMapFunc(stackOfApproval), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(definition, handler.EnqueueRequestsFromMapFunc(r.allStacks), builder.WithPredicates(foreignDefinition)).
+		Watches(service, handler.EnqueueRequestsFromMapFunc(r.allStacks), builder.WithPredicates(labelChanged)).
 		WatchesRawSource(source.Kind(options.References, secrets, handler.TypedEnqueueRequestsFromMapFunc(
 			func(ctx context.Context, secret *metav1.PartialObjectMetadata) []reconcile.Request {
 				return r.referring(ctx, secret)
@@ -161,6 +163,10 @@ var foreignDefinition = predicate.NewPredicateFuncs(func(object client.Object) b
 	_, ok := definitions[object.GetName()]
 	return ok
 })
+
+// labelChanged lets an APIService through that comes, goes or becomes another's:
+// its status, which changes with its pods, wakes nobody.
+var labelChanged = predicate.LabelChangedPredicate{}
 
 // sortedKinds are the kinds of others, in a fixed order.
 func sortedKinds() []schema.GroupVersionKind {

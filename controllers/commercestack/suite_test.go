@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ var cluster *rest.Config
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	started, err := kubetest.Start("config/crd")
+	started, err := kubetest.Start("config/crd", "third_party/keda", "third_party/external-secrets")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -66,6 +67,8 @@ type world struct {
 	clock     clock.PassiveClock
 	funcs     interceptor.Funcs
 	gateways  *gateways
+	// http reaches receivers of notices.
+	http *http.Client
 	// prepare makes what a stack needs.
 	prepare func(*testing.T, *world)
 	// flaws are those of versions; nil plays Deployments without pods.
@@ -85,11 +88,11 @@ func newWorld(t *testing.T, options ...option) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	http, err := rest.HTTPClientFor(cluster)
+	plain, err := rest.HTTPClientFor(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mapper, err := apiutil.NewDynamicRESTMapper(cluster, http)
+	mapper, err := apiutil.NewDynamicRESTMapper(cluster, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +119,7 @@ func (w *world) restart(t *testing.T) {
 	reconciler, err := commercestack.New(commercestack.Config{
 		Client: interceptor.NewClient(cachedClient{own}, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
 		Images: testImages, ClusterDomain: "cluster.local", Measurer: w.gateways,
+		PrometheusURL: "http://prometheus.monitoring:9090", HTTP: w.http,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,11 @@ type visit struct {
 	// supposed are contents that stand in for those of the states, to find out what
 	// Secrets with them would be called.
 	supposed map[string]rotation.Content
+	// rotatingNow are the secrets that rotate, with what the store has of them.
+	rotatingNow []vault.Secret
+	// given is what the store has of secrets, storeProblems what is wrong with it.
+	given         map[string][]byte
+	storeProblems []string
 	// answering is the Secret of the certificate that a request is carried out for.
 	answering string
 	// certificatesFailed says that SecretsCurrent tells of certificates already.
@@ -73,7 +78,7 @@ func (r *Reconciler) begin(stack *v1alpha1.CommerceStack) *visit {
 	v.in = desired.Input{
 		Stack: stack, Images: r.Images, RenderRevision: v.status.RenderRevision, PostgresMode: v.status.PostgresMode,
 		Secrets:      desired.Secrets{Components: map[v1alpha1.ComponentName]string{}},
-		Capabilities: r.foreign.capabilities(), OperatorNamespace: r.Namespace,
+		Capabilities: r.foreign.capabilities(), OperatorNamespace: r.Namespace, PrometheusURL: r.PrometheusURL,
 	}
 	if stack.Spec.RenderRevision != nil {
 		v.in.RenderRevision = *stack.Spec.RenderRevision

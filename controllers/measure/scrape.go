@@ -44,7 +44,7 @@ func (m *Measurer) read(ctx context.Context, address string) (page, error) {
 	return found, nil
 }
 
-// readAll reads the pods that a question is about; one that does not answer is left out.
+// readAll reads the pods that a question is about.
 func (m *Measurer) readAll(ctx context.Context, q Question) pages {
 	addresses := slices.Clone(q.Gateways)
 	for _, group := range []map[string][]string{q.Canaries, q.Stable} {
@@ -52,13 +52,18 @@ func (m *Measurer) readAll(ctx context.Context, q Question) pages {
 			addresses = append(addresses, pods...)
 		}
 	}
-	slices.Sort(addresses)
+	return m.readEach(ctx, addresses)
+}
+
+// readEach reads pods at once; one that does not answer is left out.
+func (m *Measurer) readEach(ctx context.Context, addresses []string) pages {
+	addresses = slices.Compact(slices.Sorted(slices.Values(addresses)))
 	var (
 		mu    sync.Mutex
 		all   sync.WaitGroup
 		found = pages{}
 	)
-	for _, address := range slices.Compact(addresses) {
+	for _, address := range addresses {
 		all.Go(func() {
 			if p, err := m.read(ctx, address); err == nil {
 				mu.Lock()

@@ -105,6 +105,10 @@ type Observation struct {
 	Jobs map[string]JobObservation
 	// Offered is the version of a secret that others make: a hash of its value.
 	Offered ID
+	// Stored is true of a secret that a store outside the cluster has, Changed while
+	// the store's value is another than that of the version in use. Such a secret
+	// has no schedule.
+	Stored, Changed bool
 	// Rollout is true while a rollout moves pods.
 	Rollout bool
 	// RolloutWaits is true while a rollout waits for the rotation.

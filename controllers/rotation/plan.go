@@ -61,7 +61,14 @@ func (p Policy) Plan(states []State, stack Stack, now time.Time) Result {
 	}
 	if i < 0 || r.States[i].Idle() {
 		for _, s := range r.States {
-			if at := p.Due(s, stack.Key); s.Kind != KindWebhook && at.After(now) && (r.Wake.IsZero() || at.Before(r.Wake)) {
+			if s.Kind == KindWebhook {
+				continue
+			}
+			at := p.Due(s, stack.Key)
+			if stack.observation(s).Stored {
+				at = s.RetryAt // it has no schedule, but may have failed
+			}
+			if at.After(now) && (r.Wake.IsZero() || at.Before(r.Wake)) {
 				r.Wake = at
 			}
 		}
@@ -81,7 +88,7 @@ func (p Policy) choose(states []State, stack Stack, now time.Time) int {
 		}
 		states[i].Request = stack.Request.ID
 		if !ready(s, stack.observation(s)) {
-			states[i].LastError = "others make this secret: put the new one into its Secret, then it is rotated"
+			states[i].LastError = refusal(stack.observation(s))
 			continue
 		}
 		states[i] = states[i].begin(stack.observation(s), now)
@@ -89,7 +96,7 @@ func (p Policy) choose(states []State, stack Stack, now time.Time) int {
 	}
 	chosen := -1
 	for i, s := range states {
-		due := !p.Due(s, stack.Key).After(now) || s.Kind == KindWebhook
+		due := !p.Due(s, stack.Key).After(now) || s.Kind == KindWebhook || stack.observation(s).Stored
 		if !due || now.Before(s.RetryAt) || !ready(s, stack.observation(s)) {
 			continue
 		}
@@ -105,7 +112,18 @@ func (p Policy) choose(states []State, stack Stack, now time.Time) int {
 
 // ready reports whether there is something to rotate to.
 func ready(s State, o Observation) bool {
+	if o.Stored {
+		return o.Changed
+	}
 	return s.Kind != KindWebhook || (o.Offered != "" && o.Offered != s.Active)
+}
+
+// refusal says why a request begins nothing.
+func refusal(o Observation) string {
+	if o.Stored {
+		return "this secret comes from a store: change it there, then it is rotated"
+	}
+	return "others make this secret: put the new one into its Secret, then it is rotated"
 }
 
 // answerRunning takes a request for the secret that rotates already as answered.

@@ -34,6 +34,11 @@ type Cluster struct {
 // are relative to the repository's top folder. It is for TestMain; a single test uses
 // New.
 func Start(crds ...string) (*Cluster, error) {
+	return StartWith(func(*envtest.APIServer) {}, crds...)
+}
+
+// StartWith is Start of an API server with more arguments than usual.
+func StartWith(configure func(*envtest.APIServer), crds ...string) (*Cluster, error) {
 	root, err := findRoot()
 	if err != nil {
 		return nil, err
@@ -54,6 +59,7 @@ func Start(crds ...string) (*Cluster, error) {
 	}
 	// Stacks have a dozen Services each; the range that is the default has 254 addresses.
 	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
+	configure(environment.ControlPlane.GetAPIServer())
 	config, err := environment.Start()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd of %s: %w", assets, err), environment.Stop())
@@ -73,7 +79,13 @@ func (c *Cluster) Stop() error {
 // New starts an API server for one test and stops it at its end.
 func New(t testing.TB, crds ...string) *Cluster {
 	t.Helper()
-	cluster, err := Start(crds...)
+	return NewWith(t, func(*envtest.APIServer) {}, crds...)
+}
+
+// NewWith is New of an API server with more arguments than usual.
+func NewWith(t testing.TB, configure func(*envtest.APIServer), crds ...string) *Cluster {
+	t.Helper()
+	cluster, err := StartWith(configure, crds...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func plain(value any) any {
 // which name the tool.
 func TestKustomizeInstallsTheSame(t *testing.T) {
 	t.Parallel()
-	rendered, err := chart.Template(t.Context(), append([]string{"--set", "tests.enabled=false"}, chart.Monitoring...)...)
+	rendered, err := chart.Template(t.Context(), append([]string{"--set", "tests.enabled=false,externalMetrics.enabled=true"}, chart.Monitoring...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,11 @@ func TestKustomizeInstallsTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byHelm, byKustomize := objects(t, rendered), objects(t, append(built, more...))
+	metrics, err := chart.Kustomize("external-metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byHelm, byKustomize := objects(t, rendered), objects(t, slices.Concat(built, more, metrics))
 	// Helm makes the namespace by --create-namespace.
 	delete(byKustomize, "Namespace /"+chart.Namespace)
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(byHelm)), slices.Sorted(maps.Keys(byKustomize))); diff != "" {

@@ -3,15 +3,20 @@
 package cluster_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
 
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -66,6 +71,57 @@ func TestAutoscaling(t *testing.T) {
 	t.Run("deletion takes the data with it", func(t *testing.T) { //nolint:paralleltest // it ends the stack
 		deletion(t, s, false)
 	})
+}
+
+// TestQueueScaling has the chart serve external metrics, puts jobs that nobody works
+// on into a queue until order has more workers, takes them away and waits until it
+// has fewer. KUBECTL runs psql in the database's pod.
+func TestQueueScaling(t *testing.T) {
+	if err := helm("upgrade", release, chart, "--namespace", operatorNamespace, "--reuse-values", "--set", "externalMetrics.enabled=true", "--wait"); err != nil {
+		t.Fatal(err)
+	}
+	object := sample(t, "development.yaml")
+	seconds, few := int32(15), int32(10)
+	object.Spec.Services = append(object.Spec.Services, v1alpha1.ServiceSpec{
+		Name: v1alpha1.ComponentOrder,
+		Workers: &v1alpha1.WorkersSpec{
+			Mode: v1alpha1.WorkersSeparate, TargetQueueDepth: &few,
+			Autoscaling: &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingHPA, MinReplicas: 1, MaxReplicas: 3, ScaleDownStabilizationSeconds: &seconds},
+		},
+	})
+	s := apply(t, "e2e-queues", object)
+	s.waitReady(3 * time.Minute)
+	s.until(time.Minute, "the workers follow their queues", func(stack *v1alpha1.CommerceStack) (bool, error) {
+		return meta.IsStatusConditionTrue(stack.Status.Conditions, v1alpha1.ConditionAutoscalingReady), nil
+	})
+	workers := func(low, high int32) {
+		t.Helper()
+		started := time.Now()
+		s.until(4*time.Minute, fmt.Sprintf("order has %d to %d workers", low, high), func(stack *v1alpha1.CommerceStack) (bool, error) {
+			for _, service := range stack.Status.Services {
+				if service.Name == v1alpha1.ComponentOrder {
+					return service.WorkersReady >= low && service.WorkersReady <= high, fmt.Errorf("%d workers", service.WorkersReady)
+				}
+			}
+			return false, errors.New("no order")
+		})
+		fmt.Printf("%d to %d workers after %.1f s\n", low, high, time.Since(started).Seconds())
+	}
+	workers(1, 1)
+	s.psql(`INSERT INTO "order".river_job (args, kind, max_attempts, queue) SELECT '{}', 'e2e', 1, 'e2e' FROM generate_series(1, 40)`)
+	workers(3, 3)
+	s.psql(`DELETE FROM "order".river_job WHERE queue = 'e2e'`)
+	workers(1, 1)
+}
+
+// psql runs a statement in the pod of PostgreSQL.
+func (s *stack) psql(statement string) {
+	s.t.Helper()
+	program := cmp.Or(os.Getenv("KUBECTL"), "kubectl")
+	output, err := exec.Command(program, "exec", "-n", s.namespace, s.name+"-postgres-0", "--", "psql", "-U", "postgres", "-d", "commerce", "-c", statement).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("psql: %v\n%s", err, output)
+	}
 }
 
 // replicas reports whether the autoscaler wants, and the gateway has, a number of pods in a range.

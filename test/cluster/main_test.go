@@ -106,15 +106,8 @@ func installOperator() error {
 }
 
 func operatorDeployment(ctx context.Context) (*appsv1.Deployment, error) {
-	var deployments appsv1.DeploymentList
-	if err := kube.List(ctx, &deployments, client.InNamespace(operatorNamespace),
-		client.MatchingLabels{"app.kubernetes.io/instance": release}); err != nil {
-		return nil, err
-	}
-	if len(deployments.Items) != 1 {
-		return nil, fmt.Errorf("%d Deployments of the operator, want 1", len(deployments.Items))
-	}
-	return &deployments.Items[0], nil
+	deployment := &appsv1.Deployment{}
+	return deployment, kube.Get(ctx, client.ObjectKey{Namespace: operatorNamespace, Name: release}, deployment)
 }
 
 // uninstallOperator removes the chart and the namespace, which must not be held up by anything.

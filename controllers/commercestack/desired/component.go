@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -17,7 +18,8 @@ import (
 )
 
 // Component are the objects of one component. Worker, WorkerHPA and WorkerPDB
-// are nil where API pods do the work; HPA and WorkerHPA are nil without autoscaling.
+// are nil where API pods do the work; HPA and WorkerHPA are nil without autoscaling,
+// and WorkerHPA where WorkerScaledObject takes its place.
 type Component struct {
 	ServiceAccount *corev1ac.ServiceAccountApplyConfiguration
 	Service        *corev1ac.ServiceApplyConfiguration
@@ -27,13 +29,16 @@ type Component struct {
 	Worker         *appsv1ac.DeploymentApplyConfiguration
 	WorkerHPA      *autoscalingv2ac.HorizontalPodAutoscalerApplyConfiguration
 	WorkerPDB      *policyv1ac.PodDisruptionBudgetApplyConfiguration
+	// WorkerScaledObject is what KEDA scales the workers by, nil without KEDA.
+	WorkerScaledObject *unstructured.Unstructured
 	// InitialReplicas are the first number of pods of each Deployment that is
 	// autoscaled. They name the Deployment and spec.replicas only, and are applied
 	// after it and once, under a field manager of their own.
 	InitialReplicas []*appsv1ac.DeploymentApplyConfiguration
 }
 
-// Objects are the objects in the order in which they are applied, without InitialReplicas.
+// Objects are the objects in the order in which they are applied, without
+// WorkerScaledObject and InitialReplicas.
 func (c Component) Objects() []runtime.ApplyConfiguration {
 	return present(c.ServiceAccount, c.Service, c.Deployment, c.Worker, c.HPA, c.WorkerHPA, c.PDB, c.WorkerPDB)
 }
@@ -65,7 +70,13 @@ func ForComponent(in Input, name v1alpha1.ComponentName) (Component, error) {
 		scale = wanted
 	}
 	worker := group{in: in, name: name, object: WorkerName(in.Stack.Name, name), role: RoleWorker, scale: scale, resources: workerResources(spec)}
-	return c, c.add(worker, &c.Worker, &c.WorkerHPA, &c.WorkerPDB)
+	if err := c.add(worker, &c.Worker, &c.WorkerHPA, &c.WorkerPDB); err != nil {
+		return Component{}, err
+	}
+	if c.WorkerHPA != nil && scaledByKEDA(in) {
+		c.WorkerHPA, c.WorkerScaledObject = nil, worker.scaledObject()
+	}
+	return c, nil
 }
 
 // group is one set of equal pods of a component.

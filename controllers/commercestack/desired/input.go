@@ -53,6 +53,8 @@ type Input struct {
 	// older revision, numbers of pods and the way to the gateway come from Current.
 	// What pods are told about either is part of their template, and so of Stack.
 	Current *v1alpha1.CommerceStack
+	// PrometheusURL is the address of a Prometheus that scrapes the stack, empty without.
+	PrometheusURL string
 	// FreezeScaleDown keeps autoscalers from taking pods away.
 	FreezeScaleDown bool
 	// OperatorNamespace is where the operator runs, which reads the metrics of
@@ -111,5 +113,7 @@ type ExternalPorts struct {
 
 // Capabilities are the kinds of others that the cluster has.
 type Capabilities struct {
-	ServiceMonitor, HTTPRoute, CertManager, CloudNativePG bool
+	ServiceMonitor, HTTPRoute, CertManager, CloudNativePG, KEDA, ExternalSecrets bool
+	// QueueMetrics holds where the external metrics API is served by our adapter.
+	QueueMetrics bool
 }

@@ -14,6 +14,8 @@ const (
 	LabelComponent = v1alpha1.LabelComponent
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	LabelVersion   = "app.kubernetes.io/version"
+	// LabelPartOf of what is installed beside the operator is AppName.
+	LabelPartOf = "app.kubernetes.io/part-of"
 	// LabelRole of a pod is RoleAPI or RoleWorker.
 	LabelRole = v1alpha1.LabelRole
 	// LabelJob of a Job and its pods is JobMigrate, JobCreateAdmin, JobDemo,

@@ -32,6 +32,7 @@ func ephemeral(spec, from *v1alpha1.CommerceStackSpec) {
 	spec.ReconcilePolicy, spec.DeletionPolicy, spec.RenderRevision = from.ReconcilePolicy, from.DeletionPolicy, from.RenderRevision
 	spec.DemoCatalog, spec.Migrations, spec.Rollout = from.DemoCatalog, from.Migrations, from.Rollout
 	spec.Secrets, spec.NetworkPolicy, spec.Backup = from.Secrets, from.NetworkPolicy, from.Backup
+	spec.WorkerAutoscaler = from.WorkerAutoscaler
 }
 
 // Restore is the input that renders a revision in the stack as it is now. Names

@@ -13,6 +13,9 @@ const (
 	defaultMax       int32 = 10
 	defaultTargetCPU int32 = 60
 	defaultSettle    int32 = 300
+
+	defaultQueueDepth int32 = 100
+	defaultQueueAge   int32 = 30
 )
 
 // Scale says how many pods there are. Without autoscaling Min and Max are the number.
@@ -22,6 +25,9 @@ type Scale struct {
 	TargetCPU  int32
 	// Settle is how many seconds the load must have been lower before pods are taken away.
 	Settle int32
+	// QueueDepth is how many things may wait for each worker pod, QueueAge how many
+	// seconds the oldest; zero where pods have no queues.
+	QueueDepth, QueueAge int32
 }
 
 // APIScale says how many pods serve a component.
@@ -37,16 +43,26 @@ func WorkerScale(in Input, name v1alpha1.ComponentName) (scale Scale, ok bool) {
 		return Scale{}, false
 	}
 	spec, _ := service(in, name)
+	workers := spec.Workers
 	switch {
-	case spec.Workers == nil && development(in):
+	case workers == nil && development(in):
 		return Scale{}, false
-	case spec.Workers == nil:
-		return scaleOf(in, nil, nil), true
-	case spec.Workers.Mode == v1alpha1.WorkersShared:
+	case workers == nil:
+		workers = &v1alpha1.WorkersSpec{}
+	case workers.Mode == v1alpha1.WorkersShared:
 		return Scale{}, false
-	default:
-		return scaleOf(in, spec.Workers.Autoscaling, spec.Workers.Replicas), true
 	}
+	scale = scaleOf(in, workers.Autoscaling, workers.Replicas)
+	if scale.Autoscaled {
+		scale.QueueDepth, scale.QueueAge = defaultQueueDepth, defaultQueueAge
+		if workers.TargetQueueDepth != nil {
+			scale.QueueDepth = *workers.TargetQueueDepth
+		}
+		if workers.TargetQueueAgeSeconds != nil {
+			scale.QueueAge = *workers.TargetQueueAgeSeconds
+		}
+	}
+	return scale, true
 }
 
 func scaleOf(in Input, autoscaling *v1alpha1.AutoscalingSpec, replicas *int32) Scale {

@@ -14,6 +14,10 @@ import (
 func TestScale(t *testing.T) {
 	t.Parallel()
 	autoscaled := Scale{Autoscaled: true, Min: 2, Max: 10, TargetCPU: 60, Settle: 300}
+	workers := autoscaled
+	workers.QueueDepth, workers.QueueAge = 100, 30
+	patient := workers
+	patient.QueueDepth, patient.QueueAge = 7, 600
 	for name, c := range map[string]struct {
 		spec      string
 		component v1alpha1.ComponentName
@@ -24,10 +28,10 @@ func TestScale(t *testing.T) {
 			spec: developmentSpec, component: "order", api: Scale{Min: 1, Max: 1},
 		},
 		"staging scales both": {
-			spec: stagingSpec, component: "order", api: autoscaled, workers: &autoscaled,
+			spec: stagingSpec, component: "order", api: autoscaled, workers: &workers,
 		},
 		"production scales both": {
-			spec: productionSpec, component: "billing", api: autoscaled, workers: &autoscaled,
+			spec: productionSpec, component: "billing", api: autoscaled, workers: &workers,
 		},
 		"the gateway has no queues": {
 			spec: productionSpec, component: "gateway", api: autoscaled,
@@ -47,7 +51,10 @@ func TestScale(t *testing.T) {
 			workers:   &Scale{Min: 5, Max: 5},
 		},
 		"off without a number is two": {
-			spec: productionSpec + "  services: [{name: order, autoscaling: {mode: \"Off\"}}]\n", component: "order", api: Scale{Min: 2, Max: 2}, workers: &autoscaled,
+			spec: productionSpec + "  services: [{name: order, autoscaling: {mode: \"Off\"}}]\n", component: "order", api: Scale{Min: 2, Max: 2}, workers: &workers,
+		},
+		"queues may be longer": {
+			spec: stagingSpec + "  services: [{name: order, workers: {targetQueueDepth: 7, targetQueueAgeSeconds: 600}}]\n", component: "order", api: autoscaled, workers: &patient,
 		},
 		"none at all": {
 			spec: stagingSpec + "  services: [{name: order, autoscaling: {mode: \"Off\"}, replicas: 0, workers: {mode: Shared}}]\n", component: "order", api: Scale{},

@@ -33,6 +33,10 @@ type Secret struct {
 	Kind rotation.Kind
 	// Offered is the value that others made, of a kind that they make.
 	Offered []byte
+	// Stored says that a store outside the cluster has the value: none is ever made.
+	Stored bool
+	// Given is the value that the store has, nil while it has none that is good.
+	Given []byte
 	// First is the first version's value, of a stack that begins with what another
 	// one sealed; without it a fresh one is made.
 	First []byte
@@ -105,6 +109,9 @@ func legacyActive(component string) string { return legacyLogin(component, "acti
 
 // generate is a fresh value of a secret, nil where others make it.
 func (s Secret) generate() []byte {
+	if s.Stored {
+		return bytes.Clone(s.Given)
+	}
 	switch s.Kind {
 	case rotation.KindLogin, rotation.KindCacheLogin:
 		return password()
@@ -198,8 +205,8 @@ func (v Vault) With(secret Secret, effect rotation.Effect) Vault {
 	key := secret.Key(effect.Version)
 	switch effect.Kind {
 	case rotation.EffectGenerate:
-		if len(changed.data[key]) == 0 {
-			changed.data[key] = secret.generate()
+		if value := secret.generate(); len(changed.data[key]) == 0 && len(value) > 0 {
+			changed.data[key] = value
 		}
 	case rotation.EffectAdopt:
 		// Another value may have been offered meanwhile: it is not this version.
