@@ -22,7 +22,7 @@ const (
 // and committed. Stock is locked in the order of products, as reserve_stock does. A product that has not the pieces for
 // all of them is left alone, and so are those orders: they are asked for one by one.
 const reserveMany = `WITH asked AS MATERIALIZED (
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::uuid[])
+	SELECT u.order_id, u.product_id, u.quantity, u.expire_time, u.create_time, u.entry_id FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::uuid[])
 		AS u (order_id, product_id, quantity, expire_time, create_time, entry_id)
 	WHERE NOT EXISTS (SELECT FROM reservation r WHERE r.order_id = u.order_id)
 ), wanted AS MATERIALIZED (
