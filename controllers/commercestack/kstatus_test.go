@@ -62,10 +62,12 @@ func TestToolsReadTheStatus(t *testing.T) {
 	w.ready(t, stack)
 	expect("ready again", "Current")
 
-	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Secrets.Source = "ExternalSecret" })
+	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) {
+		s.Spec.Services = []v1alpha1.ServiceSpec{{Name: "order", Env: []v1alpha1.EnvVar{{Name: "COMMERCE_ROLE", Value: "x"}}}}
+	})
 	w.settle(t, stack)
 	expect("refused", "Failed")
-	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Secrets.Source = "Generated" })
+	stack = w.change(t, stack, func(s *v1alpha1.CommerceStack) { s.Spec.Services = nil })
 	w.settle(t, stack)
 	expect("repaired", "Current")
 

@@ -229,9 +229,8 @@ func TestUnsupportedAndInvalidSpecsAreStalled(t *testing.T) {
 			first := int32(1)
 			s.Rollout.Strategy, s.RenderRevision = v1alpha1.RolloutCanary, &first
 		}, "set spec.renderRevision to 3"},
-		"external": {func(s *v1alpha1.CommerceStackSpec) { s.Secrets.Source = "ExternalSecret" }, "Generated"},
-		"cnpg":     {func(s *v1alpha1.CommerceStackSpec) { s.Postgres.Mode = v1alpha1.DataManaged }, "CloudNativePG"},
-		"newer":    {func(s *v1alpha1.CommerceStackSpec) { newer := int32(900); s.RenderRevision = &newer }, "upgrade the operator"},
+		"cnpg":  {func(s *v1alpha1.CommerceStackSpec) { s.Postgres.Mode = v1alpha1.DataManaged }, "CloudNativePG"},
+		"newer": {func(s *v1alpha1.CommerceStackSpec) { newer := int32(900); s.RenderRevision = &newer }, "upgrade the operator"},
 		"reserved": {func(s *v1alpha1.CommerceStackSpec) {
 			s.Services = []v1alpha1.ServiceSpec{{Name: "order", Env: []v1alpha1.EnvVar{{Name: "COMMERCE_ROLE", Value: "x"}}}}
 		}, "COMMERCE_ROLE"},
