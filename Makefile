@@ -160,7 +160,7 @@ bench-operator: ## Measure the operator with many stacks (STACKS=200).
 
 .PHONY: e2e
 e2e: cluster-up cluster-images ## Take a CommerceStack through its life on the real cluster (RUN=TestLife for one test).
-	@KUBECONFIG="$${XDG_CACHE_HOME:-$$HOME/.cache}/commercestack/cluster/kubeconfig" HELM="$$(hack/tool --path helm)" \
+	@KUBECONFIG="$${XDG_CACHE_HOME:-$$HOME/.cache}/commercestack/cluster/kubeconfig" HELM="$$(hack/tool --path helm)" KUBECTL="$$(hack/tool --path kubectl)" \
 	  go test -tags cluster -count=1 -timeout 40m -v -run '$(or $(RUN),.)' ./test/cluster
 
 .PHONY: presubmit
