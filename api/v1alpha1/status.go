@@ -166,6 +166,19 @@ const (
 	RolloutFailed = "Failed"
 )
 
+// Running tells whether the rollout has not ended. A nil one has not begun.
+func (r *RolloutStatus) Running() bool {
+	if r == nil {
+		return false
+	}
+	switch r.Phase {
+	case "", RolloutIdle, RolloutComplete, RolloutRolledBack, RolloutFailed:
+		return false
+	default:
+		return true
+	}
+}
+
 // RolloutStatus is the running or last rollout.
 type RolloutStatus struct {
 	// Phase is Idle, Pending, AwaitingApproval, Migrating, Progressing, Paused, Promoting, RollingBack, Complete, RolledBack or Failed.
@@ -279,6 +292,16 @@ type SecretStatus struct {
 	// LastError of a rotation.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+}
+
+// Secret is the status of the secret with the name, empty when there is none.
+func (s CommerceStackStatus) Secret(name string) SecretStatus {
+	for _, secret := range s.Secrets {
+		if secret.Name == name {
+			return secret
+		}
+	}
+	return SecretStatus{}
 }
 
 // BackupStatus is the newest backup.

@@ -27,13 +27,5 @@ func DeleteAt(approval *v1alpha1.ReleaseApproval, stack *v1alpha1.CommerceStack,
 
 // rollsOut says whether a revision is on its way.
 func rollsOut(stack *v1alpha1.CommerceStack, revision string) bool {
-	if stack == nil || stack.Status.Rollout == nil || stack.Status.Rollout.Revision != revision {
-		return false
-	}
-	switch stack.Status.Rollout.Phase {
-	case "", v1alpha1.RolloutIdle, v1alpha1.RolloutComplete, v1alpha1.RolloutRolledBack, v1alpha1.RolloutFailed:
-		return false
-	default:
-		return true
-	}
+	return stack != nil && stack.Status.Rollout.Running() && stack.Status.Rollout.Revision == revision
 }

@@ -29,26 +29,24 @@ const (
 const encryptionKeys = "encryption.keys"
 
 func newBackup(o options) *cobra.Command {
-	p := &patience{}
-	return p.addFlags(newDecision(o, "backup NAME", "Take a backup now, as on schedule",
-		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
-			job, err := c.runNow(ctx, stack, taskBackup, "spec.backup", o.newID())
-			if err != nil {
-				return "", err
-			}
-			return p.await(ctx, o, c, stack, started(job), c.backedUp(stack.Status.Backup, job.Name))
-		}))
+	return newTask(o, "backup NAME", "Take a backup now, as on schedule", taskBackup, "spec.backup", cluster.backedUp)
 }
 
 func newDrill(o options) *cobra.Command {
+	return newTask(o, "drill NAME", "Restore the newest backup into a scratch database now, examine it and drop it",
+		taskDrill, "spec.backup.restoreTest", cluster.drilled)
+}
+
+// newTask runs a task of a stack now; done is what a person may wait for.
+func newTask(o options, use, short, task, field string, done func(c cluster, before *v1alpha1.BackupStatus, job string) check) *cobra.Command {
 	p := &patience{}
-	return p.addFlags(newDecision(o, "drill NAME", "Restore the newest backup into a scratch database now, examine it and drop it",
+	return p.addFlags(newDecision(o, use, short,
 		func(ctx context.Context, c cluster, stack v1alpha1.CommerceStack) (string, error) {
-			job, err := c.runNow(ctx, stack, taskDrill, "spec.backup.restoreTest", o.newID())
+			job, err := c.runNow(ctx, stack, task, field, o.newID())
 			if err != nil {
 				return "", err
 			}
-			return p.await(ctx, o, c, stack, started(job), c.drilled(stack.Status.Backup, job.Name))
+			return p.await(ctx, o, c, stack, started(job), done(c, stack.Status.Backup, job.Name))
 		}))
 }
 

@@ -122,7 +122,7 @@ func (o options) steer(ctx context.Context, c cluster, stack v1alpha1.CommerceSt
 		// The failed revision is tried again without a change of the spec.
 		revision = stack.Status.LastFailedRevision
 	default:
-		if running == nil || slices.Contains([]string{"", v1alpha1.RolloutIdle, v1alpha1.RolloutComplete, v1alpha1.RolloutRolledBack, v1alpha1.RolloutFailed}, running.Phase) {
+		if !running.Running() {
 			return "", fmt.Errorf("%w: no rollout of %s is running", errRefused, stack.Name)
 		}
 		revision = running.Revision
@@ -160,7 +160,7 @@ func newRotate(o options) *cobra.Command {
 			return err
 		}
 		asked := fmt.Sprintf("asked the operator to rotate %s of %s; follow it with: kubectl commerce status %s", args[1], stack.Name, stack.Name)
-		said, err := p.await(cmd.Context(), o, c, stack, asked, rotated(secretOf(stack, args[1])))
+		said, err := p.await(cmd.Context(), o, c, stack, asked, rotated(stack.Status.Secret(args[1])))
 		if err == nil {
 			fmt.Fprintln(o.streams.Out, said)
 		}

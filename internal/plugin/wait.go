@@ -65,20 +65,10 @@ func (p *patience) await(
 	return said, err
 }
 
-// secretOf is the status of a secret, empty without one.
-func secretOf(stack v1alpha1.CommerceStack, name string) v1alpha1.SecretStatus {
-	for _, secret := range stack.Status.Secrets {
-		if secret.Name == name {
-			return secret
-		}
-	}
-	return v1alpha1.SecretStatus{}
-}
-
 // rotated waits for another version than the one that was.
 func rotated(before v1alpha1.SecretStatus) check {
 	return func(_ context.Context, stack v1alpha1.CommerceStack) (string, error) {
-		switch now := secretOf(stack, before.Name); {
+		switch now := stack.Status.Secret(before.Name); {
 		case now.State == "Failed" && now.LastError != before.LastError:
 			return "", fmt.Errorf("%w: %s: %s", errRefused, before.Name, now.LastError)
 		case now.State == "Current" && now.ActiveID != before.ActiveID:

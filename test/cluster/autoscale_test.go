@@ -3,12 +3,10 @@
 package cluster_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"sync"
 	"testing"
@@ -117,8 +115,7 @@ func TestQueueScaling(t *testing.T) {
 // psql runs a statement in the pod of PostgreSQL.
 func (s *stack) psql(statement string) {
 	s.t.Helper()
-	program := cmp.Or(os.Getenv("KUBECTL"), "kubectl")
-	output, err := exec.Command(program, "exec", "-n", s.namespace, s.name+"-postgres-0", "--", "psql", "-U", "postgres", "-d", "commerce", "-c", statement).CombinedOutput()
+	output, err := exec.Command(program("KUBECTL", "kubectl"), "exec", "-n", s.namespace, s.name+"-postgres-0", "--", "psql", "-U", "postgres", "-d", "commerce", "-c", statement).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("psql: %v\n%s", err, output)
 	}

@@ -13,7 +13,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
@@ -59,20 +58,12 @@ func canaryStep(weight int32) v1alpha1.RolloutStep {
 // annotate asks the operator for something as kubectl commerce does.
 func (s *stack) annotate(key, value string) {
 	s.t.Helper()
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		object, err := s.get(s.t.Context())
-		if err != nil {
-			return err
-		}
+	s.edit(func(object *v1alpha1.CommerceStack) {
 		if object.Annotations == nil {
 			object.Annotations = map[string]string{}
 		}
 		object.Annotations[key] = value
-		return kube.Update(s.t.Context(), object)
 	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // until waits for something in the status.
@@ -97,38 +88,25 @@ func (s *stack) until(limit time.Duration, what string, check func(*v1alpha1.Com
 	return last
 }
 
-// secretOf is the status of one secret.
-func secretOf(object *v1alpha1.CommerceStack, name string) v1alpha1.SecretStatus {
-	at := slices.IndexFunc(object.Status.Secrets, func(s v1alpha1.SecretStatus) bool { return s.Name == name })
-	if at < 0 {
-		return v1alpha1.SecretStatus{}
-	}
-	return object.Status.Secrets[at]
-}
-
 // rotateAll replaces secrets of every kind while people order; nobody may notice,
 // though the operator is killed in the middle.
 func rotateAll(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Rotation mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
 	session, err := guest.Register(t.Context(), shop.NewEmail())
 	if err != nil {
 		t.Fatal(err)
 	}
-	flow := startTraffic(t, guest, product, 1, 1)
+	flow := startTraffic(t, guest, admin, "Rotation mug", 1, 1)
 	for i, name := range []string{"postgres-order", "redis", "identity-keys", "encryption-keys", "signing-keys"} {
-		before := secretOf(s.until(time.Second*10, "the secret is in the status", func(o *v1alpha1.CommerceStack) (bool, error) {
-			return secretOf(o, name).ActiveID != "", nil
-		}), name)
+		before := s.until(time.Second*10, "the secret is in the status", func(o *v1alpha1.CommerceStack) (bool, error) {
+			return o.Status.Secret(name).ActiveID != "", nil
+		}).Status.Secret(name)
 		started := time.Now()
 		s.annotate(v1alpha1.AnnotationRotate, v1alpha1.RotationRequest{Secret: name, ID: fmt.Sprint(i)}.String())
 		if i == 0 {
 			killOperatorPods(t)
 		}
 		s.until(6*time.Minute, name+" is replaced", func(o *v1alpha1.CommerceStack) (bool, error) {
-			now := secretOf(o, name)
+			now := o.Status.Secret(name)
 			if now.ActiveID != before.ActiveID && now.State == "Current" {
 				return true, nil
 			}
@@ -174,11 +152,7 @@ func (s *stack) rolledOut(limit time.Duration, phase string) *v1alpha1.CommerceS
 
 // goodCanary changes a setting of a component; the revision takes every step.
 func goodCanary(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Canary mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flow := startTraffic(t, guest, product, 1, 1)
+	flow := startTraffic(t, guest, admin, "Canary mug", 1, 1)
 	started := time.Now()
 	s.setting("product", "COMMERCE_PRODUCT_EXPIRE_EVERY", "12s")
 	seen := map[int32]bool{}
@@ -200,15 +174,11 @@ func goodCanary(t *testing.T, s *stack, guest, admin *shop.Shop) {
 // comesBack changes something for the worse and waits until it is undone by the operator itself.
 func comesBack(t *testing.T, s *stack, guest, admin *shop.Shop, what string, worse func(), better func()) {
 	t.Helper()
-	product, err := admin.NewProduct(t.Context(), "Bad day mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
 	before, err := s.get(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	flow := startTraffic(t, guest, product, 2, 1)
+	flow := startTraffic(t, guest, admin, "Bad day mug", 2, 1)
 	worse()
 	var bad time.Time
 	after := s.until(6*time.Minute, what+" is rolled back", func(o *v1alpha1.CommerceStack) (bool, error) {

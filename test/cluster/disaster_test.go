@@ -20,11 +20,7 @@ import (
 // killPods kills one pod of each component after the other, without grace,
 // while people order. Requests may fail; accepted orders may not be lost.
 func killPods(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Survivor mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flow := startTraffic(t, guest, product, 2, 1)
+	flow := startTraffic(t, guest, admin, "Survivor mug", 2, 1)
 	for _, component := range []string{"gateway", "order", "billing", "product", "auth", "notification", "stripesim"} {
 		kill(t, s, component)
 		time.Sleep(2 * time.Second)
@@ -52,16 +48,12 @@ func kill(t *testing.T, s *stack, component string) {
 
 // killPostgres kills the database while people order.
 func killPostgres(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Phoenix mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flow := startTraffic(t, guest, product, 2, 1)
+	flow := startTraffic(t, guest, admin, "Phoenix mug", 2, 1)
 	time.Sleep(2 * time.Second)
 	_, _, before := flow.counts()
 	started := time.Now()
 	kill(t, s, "postgres")
-	err = waitFor(t.Context(), 2*time.Minute, "people order again", func(context.Context) (bool, error) {
+	err := waitFor(t.Context(), 2*time.Minute, "people order again", func(context.Context) (bool, error) {
 		_, _, now := flow.counts()
 		return now > before+4, nil
 	})

@@ -196,16 +196,12 @@ func scaled(spec *v1alpha1.CommerceStackSpec) {
 // change replaces the pods of the components on the way of an order while people
 // order; no request may fail.
 func change(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Traffic mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
 	settings := map[v1alpha1.ComponentName]v1alpha1.EnvVar{
 		"gateway": {Name: "COMMERCE_GATEWAY_REQUEST_TIMEOUT", Value: "29s"},
 		"order":   {Name: "COMMERCE_ORDER_SWEEP_INTERVAL", Value: "16s"},
 		"product": {Name: "COMMERCE_PRODUCT_EXPIRE_EVERY", Value: "11s"},
 	}
-	flow := startTraffic(t, guest, product, 1, 1)
+	flow := startTraffic(t, guest, admin, "Traffic mug", 1, 1)
 	time.Sleep(2 * time.Second)
 	var took time.Duration
 	for _, name := range []v1alpha1.ComponentName{"product", "order", "gateway"} {

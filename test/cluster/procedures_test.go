@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -94,11 +93,11 @@ func TestProcedures(t *testing.T) {
 func tools(t *testing.T, root string) string {
 	t.Helper()
 	folder := t.TempDir()
-	kubectl, err := exec.CommandContext(t.Context(), filepath.Join(root, "hack/tool"), "--path", "kubectl").Output()
+	kubectl, err := exec.LookPath(program("KUBECTL", "kubectl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(strings.TrimSpace(string(kubectl)), filepath.Join(folder, "kubectl")); err != nil {
+	if err := os.Symlink(kubectl, filepath.Join(folder, "kubectl")); err != nil {
 		t.Fatal(err)
 	}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", folder, "./cmd/kubectl-commerce")

@@ -75,15 +75,11 @@ func sale(t *testing.T, s *stack) {
 // forgetfulRedis ends Redis, which keeps nothing on disk, while people shop. It is
 // a cache and a counter: nobody may notice.
 func forgetfulRedis(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Forgetful mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
 	session, err := guest.Register(t.Context(), shop.NewEmail())
 	if err != nil {
 		t.Fatal(err)
 	}
-	flow := startTraffic(t, guest, product, 2, 1)
+	flow := startTraffic(t, guest, admin, "Forgetful mug", 2, 1)
 	time.Sleep(2 * time.Second)
 	kill(t, s, "redis")
 	time.Sleep(5 * time.Second)
@@ -100,11 +96,7 @@ func forgetfulRedis(t *testing.T, s *stack, guest, admin *shop.Shop) {
 // silentServer leaves the shop without Kubernetes' API: it serves on, and the
 // operator, which loses its lease, is back at work afterwards.
 func silentServer(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Silent mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flow := startTraffic(t, guest, product, 2, 1)
+	flow := startTraffic(t, guest, admin, "Silent mug", 2, 1)
 	command := exec.CommandContext(t.Context(), "go", "run", "./hack/cluster", "outage")
 	command.Dir = "../.."
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
@@ -121,11 +113,7 @@ func silentServer(t *testing.T, s *stack, guest, admin *shop.Shop) {
 // lostDisk takes the stack away and then the volume of its database; the same
 // stack, told to restore, has every order of the backup again.
 func lostDisk(t *testing.T, s *stack, guest, admin *shop.Shop) {
-	product, err := admin.NewProduct(t.Context(), "Restored mug", "EUR", 1500, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flow := startTraffic(t, guest, product, 1, 1)
+	flow := startTraffic(t, guest, admin, "Restored mug", 1, 1)
 	time.Sleep(5 * time.Second)
 	flow.stop()
 	s.runCronJob("backup")

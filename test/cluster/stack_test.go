@@ -3,6 +3,7 @@
 package cluster_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -55,13 +56,12 @@ func story(t *testing.T, s *stack, steps []step) {
 	}
 }
 
+// program is the path that a variable has, or else a name on the PATH.
+func program(variable, name string) string { return cmp.Or(os.Getenv(variable), name) }
+
 // helm runs the helm program and shows what it says when it fails.
 func helm(args ...string) error {
-	program := os.Getenv("HELM")
-	if program == "" {
-		program = "helm"
-	}
-	output, err := exec.Command(program, args...).CombinedOutput()
+	output, err := exec.Command(program("HELM", "helm"), args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("helm %s: %w\n%s", strings.Join(args, " "), err, output)
 	}
@@ -138,12 +138,18 @@ func (s *stack) get(ctx context.Context) (*v1alpha1.CommerceStack, error) {
 // update changes the spec as a person with kubectl edit would.
 func (s *stack) update(change func(*v1alpha1.CommerceStackSpec)) {
 	s.t.Helper()
+	s.edit(func(object *v1alpha1.CommerceStack) { change(&object.Spec) })
+}
+
+// edit changes the stack as a person does who tries again when the operator was quicker.
+func (s *stack) edit(change func(*v1alpha1.CommerceStack)) {
+	s.t.Helper()
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		object, err := s.get(s.t.Context())
 		if err != nil {
 			return err
 		}
-		change(&object.Spec)
+		change(object)
 		return kube.Update(s.t.Context(), object)
 	})
 	if err != nil {

@@ -35,9 +35,13 @@ type bought struct {
 	paid           bool
 }
 
-// startTraffic runs buyers and readers until stop.
-func startTraffic(t *testing.T, guest *shop.Shop, product string, buyers, readers int) *traffic {
+// startTraffic runs buyers and readers of a new product until stop.
+func startTraffic(t *testing.T, guest, admin *shop.Shop, name string, buyers, readers int) *traffic {
 	t.Helper()
+	product, err := admin.NewProduct(t.Context(), name, "EUR", 1500, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	flow := &traffic{guest: guest, product: product, cancel: cancel}
 	t.Cleanup(flow.stop)
