@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -68,23 +67,30 @@ func TestCachePasswordRotation(t *testing.T) {
 	stopFirst()
 	cache("commerce_a is closed", append(retire, "--redis-url", secondURL)...)
 	cache("commerce_a is closed", retire...)
-	useCache(t, at)
+	// A gateway that waits too long for Redis counts alone for a while, as a busy
+	// machine can make it: what is kept there is asked for until it was seen.
+	kept := written.Channel()
+	prefixes := []string{"rate:", "auth:throttle:", "product:cache:"}
+	for end := time.Now().Add(time.Minute); len(prefixes) > 0; {
+		if time.Now().After(end) {
+			t.Fatalf("nothing was kept under %v", prefixes)
+		}
+		useCache(t, at)
+		for again := time.After(time.Second); again != nil && len(prefixes) > 0; {
+			select {
+			case message := <-kept:
+				prefixes = slices.DeleteFunc(prefixes, func(prefix string) bool {
+					return strings.HasPrefix(message.Channel, "__keyspace@0__:"+prefix)
+				})
+			case <-again:
+				again = nil
+			}
+		}
+	}
 	stopSecond()
 	refused, err := administrator.ACLLog(t.Context(), 10).Result()
 	if err != nil || len(refused) > 0 {
 		t.Errorf("the platform was refused %+v (%v)", refused, err)
-	}
-	prefixes := []string{"rate:", "auth:throttle:", "product:cache:"}
-	for len(prefixes) > 0 {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		message, err := written.ReceiveMessage(ctx)
-		cancel()
-		if err != nil {
-			t.Fatalf("nothing was kept under %v: %v", prefixes, err)
-		}
-		prefixes = slices.DeleteFunc(prefixes, func(prefix string) bool {
-			return strings.HasPrefix(message.Channel, "__keyspace@0__:"+prefix)
-		})
 	}
 	for want, arguments := range map[string][]string{
 		"COMMERCE_REDIS_ADMIN_URL is not a redis:// address": {"set-login", "--admin-url", "http://secret@x", "--redis-url", secondURL},

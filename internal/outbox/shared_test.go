@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,5 +106,26 @@ func TestRoundOfASharedDatabaseIsOneStatement(t *testing.T) {
 	})
 	if n != 2 {
 		t.Errorf("%d statements, want one for the batch and one that finds nothing more", n)
+	}
+}
+
+// A burst leaves a table of many pages of which few have rows: a round may not read them all.
+func TestARoundDoesNotReadTheWholeOutbox(t *testing.T) {
+	t.Parallel()
+	db, b, _ := shared(t)
+	for i := range 50 {
+		write(t, db, nil, deleted(strconv.Itoa(i)))
+	}
+	rows, err := db.Pool().Query(t.Context(), "EXPLAIN "+outbox.SharedStatement(b.PublishFunction()), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(plan, "\n")
+	if strings.Contains(text, "Seq Scan on outbox") || !strings.Contains(text, "Tid Scan on outbox") {
+		t.Errorf("the plan:\n%s", text)
 	}
 }

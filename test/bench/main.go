@@ -71,6 +71,7 @@ func run(ctx context.Context, o options) (err error) {
 	settings := map[string]string{}
 	if o.dearest > 0 {
 		settings["shared_preload_libraries"] = "pg_stat_statements"
+		settings["pg_stat_statements.track_planning"] = "on"
 	}
 	s, err := startStack(ctx, folder, settings)
 	if err != nil {

@@ -298,17 +298,17 @@ func escape(text string) string { return url.QueryEscape(text) }
 
 // dearest prints the statements that took PostgreSQL most of its time.
 func (s *stack) dearest(ctx context.Context, n int) error {
-	rows, err := s.pool.Query(ctx, `SELECT calls, rows, total_exec_time, mean_exec_time, left(regexp_replace(query, '\s+', ' ', 'g'), 110)
-		FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT $1`, n)
+	rows, err := s.pool.Query(ctx, `SELECT calls, rows, total_exec_time, mean_exec_time, plans, total_plan_time, left(regexp_replace(query, '\s+', ' ', 'g'), 110)
+		FROM pg_stat_statements ORDER BY total_exec_time + total_plan_time DESC LIMIT $1`, n)
 	if err != nil {
 		return err
 	}
-	var calls, count int64
-	var total, mean float64
+	var calls, count, plans int64
+	var total, mean, planning float64
 	var query string
-	fmt.Printf("%8s %8s %10s %8s\n", "calls", "rows", "total ms", "mean ms")
-	_, err = pgx.ForEachRow(rows, []any{&calls, &count, &total, &mean, &query}, func() error {
-		fmt.Printf("%8d %8d %10.1f %8.3f  %s\n", calls, count, total, mean, query)
+	fmt.Printf("%8s %8s %10s %8s %8s %10s\n", "calls", "rows", "total ms", "mean ms", "plans", "planning")
+	_, err = pgx.ForEachRow(rows, []any{&calls, &count, &total, &mean, &plans, &planning, &query}, func() error {
+		fmt.Printf("%8d %8d %10.1f %8.3f %8d %10.1f  %s\n", calls, count, total, mean, plans, planning, query)
 		return nil
 	})
 	return err
