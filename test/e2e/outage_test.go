@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -176,95 +175,23 @@ func TestKilledInTheMiddle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	product, err := p.admin.NewProduct(ctx, "Crash helmet", "EUR", 5000, 1000)
+	product, err := p.admin.NewProduct(ctx, "Crash helmet", "EUR", 5000, rushStock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	placed := make(map[string]string) // key → order
-	tried := make(map[string]bool)
-	var buyers sync.WaitGroup
-	for buyer := range 6 {
-		buyers.Go(func() {
-			for n := range 200 {
-				key := fmt.Sprintf("buyer-%d-%d", buyer, n)
-				mu.Lock()
-				tried[key] = true
-				mu.Unlock()
-				answer, err := orderOnce(ctx, p.admin, key, product)
-				if err != nil || answer.Status != http.StatusOK {
-					return
-				}
-				mu.Lock()
-				placed[key] = answer.String("order", "id")
-				mu.Unlock()
-			}
-		})
-	}
-	if err := shop.Eventually(ctx, 20*time.Second, func() (bool, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		return len(placed) > 30, nil
-	}); err != nil {
+	rush := startRush(ctx, p.admin, product)
+	if err := rush.placedMoreThan(ctx, 30); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	buyers.Wait()
+	rush.end()
 	_ = first.command.Wait()
 
 	startChild(t, listen, data)
 	if p, err = ready(ctx, "http://"+listen, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	orders := make(map[string]bool)
-	for key := range tried {
-		answer, err := repeat(ctx, p.admin, key, product)
-		if err != nil {
-			t.Fatalf("%s: %v", key, err)
-		}
-		id := answer.String("order", "id")
-		if want, ok := placed[key]; ok && want != id {
-			t.Errorf("key %s gave order %s before the crash and %s after it", key, want, id)
-		}
-		orders[id] = true
-	}
-	if len(orders) != len(tried) {
-		t.Errorf("%d keys gave %d orders", len(tried), len(orders))
-	}
-	onHand, reserved, _, err := p.admin.Stock(ctx, product)
-	if err != nil || onHand != 1000 || reserved < int64(len(orders)) {
-		t.Errorf("on hand %d, reserved %d for %d orders (%v)", onHand, reserved, len(orders), err)
-	}
-	if extra := reserved - int64(len(orders)); extra > 6 {
-		// A reservation without an order ends by itself; there is at most one for each buyer.
-		t.Errorf("%d reservations have no order", extra)
-	}
-}
-
-func orderOnce(ctx context.Context, s *shop.Shop, key, product string) (*shop.Answer, error) {
-	return s.With("Idempotency-Key", key).Place(ctx, product, 1)
-}
-
-// repeat sends a request again until it is answered; the lease of the process
-// that was killed must end first.
-func repeat(ctx context.Context, s *shop.Shop, key, product string) (*shop.Answer, error) {
-	var answer *shop.Answer
-	err := shop.Eventually(ctx, 90*time.Second, func() (bool, error) {
-		var err error
-		answer, err = orderOnce(ctx, s, key, product)
-		if err != nil {
-			return false, err
-		}
-		switch answer.Status {
-		case http.StatusOK:
-			return true, nil
-		case http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			return false, nil
-		default:
-			return false, fmt.Errorf("status %d: %s", answer.Status, answer.Raw)
-		}
-	})
-	return answer, err
+	rush.verify(t, p.admin)
 }
