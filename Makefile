@@ -158,9 +158,12 @@ bench-shop: ## Measure the shop against a bare handler, and print the ratios.
 bench-operator: ## Measure the operator with many stacks (STACKS=200).
 	@go run ./test/bench/operator -stacks $(or $(STACKS),200)
 
+# The release before this one, a commit: TestUpgrade begins with it.
+PREVIOUS ?= eb23d70
+
 .PHONY: e2e
 e2e: cluster-up cluster-images ## Take a CommerceStack through its life on the real cluster (RUN=TestLife for one test).
-	@KUBECONFIG="$${XDG_CACHE_HOME:-$$HOME/.cache}/commercestack/cluster/kubeconfig" HELM="$$(hack/tool --path helm)" KUBECTL="$$(hack/tool --path kubectl)" \
+	@KUBECONFIG="$${XDG_CACHE_HOME:-$$HOME/.cache}/commercestack/cluster/kubeconfig" HELM="$$(hack/tool --path helm)" KUBECTL="$$(hack/tool --path kubectl)" PREVIOUS=$(PREVIOUS) \
 	  go test -tags cluster -count=1 -timeout 40m -v -run '$(or $(RUN),.)' ./test/cluster
 
 .PHONY: presubmit

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -45,6 +46,9 @@ type Config struct {
 
 	DrainDelay    time.Duration `default:"0s" env:"COMMERCE_DRAIN_DELAY" help:"How long to go on serving after a stop was asked for, so that load balancers notice."`
 	MetricsListen string        `env:"COMMERCE_METRICS_LISTEN" help:"Address of /metrics, /healthz and /readyz."`
+
+	// DevelopmentClockAhead makes the clock of the process wrong, to see that nothing depends on it.
+	DevelopmentClockAhead time.Duration `hidden:"" help:"How far the clock of the process is wrong; only with --development."`
 
 	Gateway      GatewayConfig       `embed:"" prefix:"gateway-"`
 	Auth         auth.Config         `embed:"" prefix:"auth-"`
@@ -112,6 +116,17 @@ func parsePolicy(name, text string) (gateway.Policy, error) {
 		return gateway.Policy{}, wrong
 	}
 	return gateway.Policy{Name: name, Rate: rate, Period: window, Burst: size}, nil
+}
+
+// wall is the clock of the process, right or wrong.
+func (c *Config) wall() (func() time.Time, error) {
+	switch {
+	case c.DevelopmentClockAhead == 0:
+		return time.Now, nil
+	case !c.Development:
+		return nil, errors.New("--development-clock-ahead is for development only")
+	}
+	return func() time.Time { return time.Now().Add(c.DevelopmentClockAhead) }, nil
 }
 
 // componentEnv reads COMMERCE_<COMPONENT>_<NAME>.

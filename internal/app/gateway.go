@@ -15,8 +15,8 @@ import (
 func (p *process) newVerify() func(ctx context.Context, token string) (identity.Identity, error) {
 	verifier := jwtverify.New(jwtverify.Config{
 		Keys:    jwtverify.FromClient(p.directory.clientFor(gateway.Name)("auth")),
-		Revoked: jwtverify.NewRevocations(p.resources.redis, p.now, p.resources.logger).Revoked,
-		Now:     p.now,
+		Revoked: jwtverify.NewRevocations(p.resources.redis, p.clock.Now, p.resources.logger).Revoked,
+		Now:     p.clock.Now,
 	})
 	return func(ctx context.Context, token string) (identity.Identity, error) {
 		claims, err := verifier.Verify(ctx, token)

@@ -33,7 +33,7 @@ func (p *process) addHandlers() error {
 	options := gateway.Options{
 		Config: config, Local: make(map[string]http.Handler), Remote: make(map[string][]gateway.Target),
 		Verify: p.newVerify(), Signer: p.resources.keys.signer, Transport: p.directory.http.Transport,
-		Logger: p.resources.logger, Registry: p.resources.registry, Now: p.now,
+		Logger: p.resources.logger, Registry: p.resources.registry, Now: p.clock.Now,
 	}
 	if p.resources.sharedLimits {
 		options.Redis = p.resources.redis

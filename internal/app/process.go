@@ -18,6 +18,7 @@ import (
 
 	"github.com/commercestack/commercestack/internal/bus"
 	"github.com/commercestack/commercestack/internal/certificate"
+	"github.com/commercestack/commercestack/internal/clock"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/fault"
 	"github.com/commercestack/commercestack/internal/idempotency"
@@ -61,6 +62,7 @@ type process struct {
 	resources  resources
 	components []*component.Component
 	databases  map[string]*postgres.DB
+	timekeeper *postgres.DB // whose clock counts; nil without a database
 	buses      map[string]bus.Bus
 	keys       map[string]*idempotency.Store
 	directory  *directory
@@ -72,7 +74,7 @@ type process struct {
 	withGateway bool
 	// inner serves the components of this process; public is the gateway.
 	inner, public http.Handler
-	now           func() time.Time
+	clock         *clock.Clock
 }
 
 // newProcess builds the named components. remote holds the addresses of the
@@ -85,9 +87,13 @@ func newProcess(ctx context.Context, config *Config, names []string, remote map[
 	if err := checkWork(r.role, chosen, withGateway); err != nil {
 		return nil, err
 	}
+	wall, err := config.wall()
+	if err != nil {
+		return nil, err
+	}
 	p := &process{
 		config: config, resources: r, databases: make(map[string]*postgres.DB), buses: make(map[string]bus.Bus),
-		keys: make(map[string]*idempotency.Store), withGateway: withGateway, now: time.Now,
+		keys: make(map[string]*idempotency.Store), withGateway: withGateway, clock: clock.New(wall, r.logger),
 	}
 	defer func() {
 		if err != nil {
@@ -144,6 +150,15 @@ func (p *process) openDatabase(ctx context.Context, name string) error {
 	}
 	p.databases[name] = db
 	p.resources.registry.MustRegister(db.Collector(), outbox.Collector(db))
+	if len(p.databases) > 1 {
+		return nil
+	}
+	// All schemas are in one database, so the first one is asked for the time.
+	p.resources.registry.MustRegister(p.clock.Collector())
+	if err := p.await(ctx, "time", func() error { return p.clock.Follow(ctx, db.Pool()) }); err != nil {
+		return fmt.Errorf("component %s: ask the database for its time: %w", name, err)
+	}
+	p.timekeeper = db
 	return nil
 }
 
@@ -153,16 +168,24 @@ const databasePause = 500 * time.Millisecond
 // awaitDatabase opens a database. One that is away for a moment, or whose name is not known yet, is waited for: a
 // process that ended instead would be started again after a pause that grows. What no waiting helps, such as a wrong
 // password, fails at once.
-func (p *process) awaitDatabase(ctx context.Context, config postgres.Config) (*postgres.DB, error) {
-	for begun := p.now(); ; {
-		db, err := postgres.Open(ctx, config)
-		if err == nil || fault.From(postgres.Fault(err)) == nil || p.now().Sub(begun) >= p.resources.patience {
-			return db, err
+func (p *process) awaitDatabase(ctx context.Context, config postgres.Config) (db *postgres.DB, err error) {
+	return db, p.await(ctx, config.Schema, func() error {
+		db, err = postgres.Open(ctx, config)
+		return err
+	})
+}
+
+// await tries something of the database until it succeeds, fails for good, or patience is over.
+func (p *process) await(ctx context.Context, what string, try func() error) error {
+	for begun := time.Now(); ; {
+		err := try()
+		if err == nil || fault.From(postgres.Fault(err)) == nil || time.Since(begun) >= p.resources.patience {
+			return err
 		}
-		p.resources.logger.WarnContext(ctx, "waiting for the database", "schema", config.Schema, "error", err)
+		p.resources.logger.WarnContext(ctx, "waiting for the database", "what", what, "error", err)
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return err
 		case <-time.After(databasePause):
 		}
 	}
@@ -177,7 +200,7 @@ func (p *process) build(ctx context.Context, entry registration) error {
 	env := component.Env{
 		Name: entry.name, Logger: p.resources.logger.With(slog.String("component", entry.name)), DB: p.databases[entry.name],
 		Bus: events, Redis: p.resources.redis, Client: p.directory.clientFor(entry.name), Keyring: p.resources.keys.ring,
-		Objects: p.resources.objects, Registry: p.resources.registry, Now: time.Now,
+		Objects: p.resources.objects, Registry: p.resources.registry, Now: p.clock.Now,
 		Outside: newOutsideTransport(p.resources.peers), PublicURL: p.config.PublicURL, Development: p.config.Development, Currency: p.config.Currency,
 	}
 	built, err := entry.build(ctx, p.config, env)
@@ -210,6 +233,9 @@ func (p *process) run(ctx context.Context) error {
 	}
 	for i := range p.listeners {
 		group.Go(p.listeners[i].serve)
+	}
+	if p.timekeeper != nil {
+		group.Go(named(groupCtx, "clock", func(ctx context.Context) error { return p.clock.Run(ctx, p.timekeeper.Pool()) }))
 	}
 	for _, loop := range p.resources.loops {
 		group.Go(named(groupCtx, "simulator", loop))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/commercestack/commercestack/internal/clock"
 	"github.com/commercestack/commercestack/internal/component"
 	"github.com/commercestack/commercestack/internal/pgtest"
 	"github.com/commercestack/commercestack/internal/telemetry"
@@ -24,7 +25,7 @@ const patience = 30 * time.Second
 // newBare is a process without components from the registry.
 func newBare(config *Config, components ...*component.Component) *process {
 	return &process{
-		config: config, components: components, now: time.Now,
+		config: config, components: components, clock: clock.New(time.Now, slog.New(slog.DiscardHandler)),
 		resources: resources{logger: slog.New(slog.DiscardHandler), registry: telemetry.NewRegistry()},
 	}
 }

@@ -115,7 +115,8 @@ func TestQueueScaling(t *testing.T) {
 // psql runs a statement in the pod of PostgreSQL.
 func (s *stack) psql(statement string) {
 	s.t.Helper()
-	output, err := exec.Command(program("KUBECTL", "kubectl"), "exec", "-n", s.namespace, s.name+"-postgres-0", "--", "psql", "-U", "postgres", "-d", "commerce", "-c", statement).CombinedOutput()
+	output, err := exec.Command(program("KUBECTL", "kubectl"), "exec", "-n", s.namespace, s.name+"-postgres-0", "-c", "postgres", "--",
+		"sh", "-c", `PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") exec psql -v ON_ERROR_STOP=1 -U postgres -d commerce -c "$0"`, statement).CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("psql: %v\n%s", err, output)
 	}

@@ -30,6 +30,7 @@ func TestDayTwo(t *testing.T) {
 		Analysis: []v1alpha1.AnalysisSpec{
 			// A share of errors; what has no traffic in an interval says nothing against a revision.
 			{Name: "error-rate", FailAbove: "0.02", Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"},
+			{Name: "payment-success", FailAbove: "0.1", Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"},
 		},
 		ProgressDeadline: metav1.Duration{Duration: 2 * time.Minute},
 	}
@@ -45,6 +46,7 @@ func TestDayTwo(t *testing.T) {
 		{"a good revision reaches everybody by a canary", func(t *testing.T) { goodCanary(t, s, guest, admin) }},
 		{"a revision that ends at its start comes back", func(t *testing.T) { crashingCanary(t, s, guest, admin) }},
 		{"a revision whose image is not there comes back", func(t *testing.T) { missingImage(t, s, guest, admin) }},
+		{"a revision that loses payments comes back", func(t *testing.T) { lostPayments(t, s, guest, admin) }},
 		{"a person returns to the revision before", func(t *testing.T) { undo(t, s) }},
 		{"a backup is drilled", func(t *testing.T) { backupAndDrill(t, s) }},
 		{"replicas have one owner", func(t *testing.T) { replicaOwners(t, s) }},
@@ -96,6 +98,7 @@ func rotateAll(t *testing.T, s *stack, guest, admin *shop.Shop) {
 		t.Fatal(err)
 	}
 	flow := startTraffic(t, guest, admin, "Rotation mug", 1, 1)
+	flow.settle()
 	for i, name := range []string{"postgres-order", "redis", "identity-keys", "encryption-keys", "signing-keys"} {
 		before := s.until(time.Second*10, "the secret is in the status", func(o *v1alpha1.CommerceStack) (bool, error) {
 			return o.Status.Secret(name).ActiveID != "", nil
@@ -153,6 +156,7 @@ func (s *stack) rolledOut(limit time.Duration, phase string) *v1alpha1.CommerceS
 // goodCanary changes a setting of a component; the revision takes every step.
 func goodCanary(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	flow := startTraffic(t, guest, admin, "Canary mug", 1, 1)
+	flow.settle()
 	started := time.Now()
 	s.setting("product", "COMMERCE_PRODUCT_EXPIRE_EVERY", "12s")
 	seen := map[int32]bool{}
@@ -179,6 +183,7 @@ func comesBack(t *testing.T, s *stack, guest, admin *shop.Shop, what string, wor
 		t.Fatal(err)
 	}
 	flow := startTraffic(t, guest, admin, "Bad day mug", 2, 1)
+	flow.settle()
 	worse()
 	var bad time.Time
 	after := s.until(6*time.Minute, what+" is rolled back", func(o *v1alpha1.CommerceStack) (bool, error) {
@@ -192,7 +197,8 @@ func comesBack(t *testing.T, s *stack, guest, admin *shop.Shop, what string, wor
 	took := time.Since(bad)
 	flow.stop()
 	requests, failures, orders := flow.counts()
-	fmt.Printf("%s: rolled back after %.1f s (%s); %d requests, %d orders, %d failed\n", what, took.Seconds(), after.Status.Rollout.Message, requests, orders, failures)
+	fmt.Printf("%s: rolled back after %.1f s (%s); %d requests, %d orders, %d failed%s\n", what, took.Seconds(), after.Status.Rollout.Message,
+		requests, orders, failures, flow.latencies())
 	if failures > 0 {
 		t.Errorf("%d of %d requests failed:\n%s", failures, requests, flow.firstFailures(5))
 	}
@@ -220,6 +226,15 @@ func missingImage(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	}
 	comesBack(t, s, guest, admin, "a revision without an image",
 		func() { image("commercestack/commercestack:nowhere") }, func() { image("") })
+}
+
+// lostPayments has a billing that never hears what the payment provider answers. It
+// is stopped by the measure of payments; what it asked the provider for is found
+// out by the revision before, so that every order is paid once.
+func lostPayments(t *testing.T, s *stack, guest, admin *shop.Shop) {
+	comesBack(t, s, guest, admin, "a revision that loses payments",
+		func() { s.setting("billing", "COMMERCE_BILLING_STRIPE_TIMEOUT", "1us") },
+		func() { s.setting("billing", "COMMERCE_BILLING_STRIPE_TIMEOUT", "") })
 }
 
 // undo returns to the revision before the one that serves.

@@ -202,6 +202,7 @@ func change(t *testing.T, s *stack, guest, admin *shop.Shop) {
 		"product": {Name: "COMMERCE_PRODUCT_EXPIRE_EVERY", Value: "11s"},
 	}
 	flow := startTraffic(t, guest, admin, "Traffic mug", 1, 1)
+	flow.settle()
 	time.Sleep(2 * time.Second)
 	var took time.Duration
 	for _, name := range []v1alpha1.ComponentName{"product", "order", "gateway"} {

@@ -80,6 +80,7 @@ func forgetfulRedis(t *testing.T, s *stack, guest, admin *shop.Shop) {
 		t.Fatal(err)
 	}
 	flow := startTraffic(t, guest, admin, "Forgetful mug", 2, 1)
+	flow.settle()
 	time.Sleep(2 * time.Second)
 	kill(t, s, "redis")
 	time.Sleep(5 * time.Second)
@@ -97,6 +98,7 @@ func forgetfulRedis(t *testing.T, s *stack, guest, admin *shop.Shop) {
 // operator, which loses its lease, is back at work afterwards.
 func silentServer(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	flow := startTraffic(t, guest, admin, "Silent mug", 2, 1)
+	flow.settle()
 	command := exec.CommandContext(t.Context(), "go", "run", "./hack/cluster", "outage")
 	command.Dir = "../.."
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/commercestack/commercestack/test/shop"
 )
+
+// settleFor is how long traffic runs before a change.
+const settleFor = 8 * time.Second
 
 // traffic is a steady stream of readers and buyers that remembers every order
 // the shop said yes to.
@@ -27,6 +31,9 @@ type traffic struct {
 	requests int
 	failures []string
 	orders   []bought
+	// took is how long the answers took; those up to before came before the change that is looked at.
+	took   []time.Duration
+	before int
 }
 
 // bought is an order that the shop accepted.
@@ -71,8 +78,9 @@ func (f *traffic) loop(ctx context.Context, pause time.Duration, step func(conte
 }
 
 func (f *traffic) read(ctx context.Context) {
+	began := time.Now()
 	answer, err := f.guest.Do(ctx, http.MethodGet, "/api/v1/products/"+f.product, nil)
-	f.count("read", answer, err)
+	f.count("read", time.Since(began), answer, err)
 }
 
 // buy places an order under one key, as often as it takes to learn what became
@@ -102,8 +110,9 @@ func (f *traffic) buy(ctx context.Context) {
 // the first try counts as a request; every try that fails is noted.
 func (f *traffic) repeat(ctx context.Context, what string, as *shop.Shop, path string, body any) *shop.Answer {
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
+		began := time.Now()
 		answer, err := as.Do(ctx, http.MethodPost, path, body)
-		f.count(what, answer, err)
+		f.count(what, time.Since(began), answer, err)
 		if err == nil && answer.Status < http.StatusMultipleChoices {
 			return answer
 		}
@@ -115,16 +124,43 @@ func (f *traffic) repeat(ctx context.Context, what string, as *shop.Shop, path s
 	return nil
 }
 
-func (f *traffic) count(what string, answer *shop.Answer, err error) {
+func (f *traffic) count(what string, took time.Duration, answer *shop.Answer, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
+	f.took = append(f.took, took)
 	switch {
 	case err != nil:
 		f.failures = append(f.failures, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
 	case answer.Status >= http.StatusBadRequest:
 		f.failures = append(f.failures, fmt.Sprintf("%s %s: %d %s", time.Now().Format("15:04:05.000"), what, answer.Status, answer.Raw))
 	}
+}
+
+// settle lets the traffic run for a while, so that there is something to compare a change with.
+func (f *traffic) settle() {
+	time.Sleep(settleFor)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.before = len(f.took)
+}
+
+// latencies tells the 99th percentile of the time that answers took since settle, and before it.
+func (f *traffic) latencies() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.before == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", p99 %d ms (%d ms before)", p99(f.took[f.before:]).Milliseconds(), p99(f.took[:f.before]).Milliseconds())
+}
+
+func p99(took []time.Duration) time.Duration {
+	if len(took) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[len(sorted)*99/100]
 }
 
 // counts returns requests, failures and accepted orders so far.
@@ -167,7 +203,7 @@ func (f *traffic) verify(t *testing.T) {
 func noFailures(t *testing.T, what string, flow *traffic) {
 	t.Helper()
 	requests, failures, orders := flow.counts()
-	fmt.Printf("%s: %d requests, %d orders, %d failed\n", what, requests, orders, failures)
+	fmt.Printf("%s: %d requests, %d orders, %d failed%s\n", what, requests, orders, failures, flow.latencies())
 	if failures > 0 {
 		t.Errorf("%d of %d requests failed:\n%s", failures, requests, flow.firstFailures(5))
 	}

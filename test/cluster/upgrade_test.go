@@ -1,0 +1,155 @@
+//go:build cluster
+
+package cluster_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/test/shop"
+)
+
+const (
+	// previousVersion and currentVersion are the tags of the platform's images.
+	previousVersion = "0.0.9"
+	currentVersion  = "0.1.0"
+)
+
+// TestUpgrade begins with the release before this one, which PREVIOUS names as a
+// commit: its chart, its operator and its shop, all built from its source. The new
+// operator restarts nothing, and then the shop goes over to the new version by a
+// canary, in which both versions serve the same customers on the same database,
+// and back.
+func TestUpgrade(t *testing.T) {
+	source := previousRelease(t)
+	if err := helm("uninstall", release, "--namespace", operatorNamespace, "--wait"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := installOperator(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := helm("upgrade", "--install", release, filepath.Join(source, "charts/commercestack-operator"), "--namespace", operatorNamespace,
+		"--set", "image.tag="+previousVersion, "--wait"); err != nil {
+		t.Fatal(err)
+	}
+	object := sample(t, "development.yaml")
+	object.Spec.Version = previousVersion
+	object.Spec.Rollout = v1alpha1.RolloutSpec{
+		Strategy: v1alpha1.RolloutCanary,
+		Steps:    []v1alpha1.RolloutStep{canaryStep(20), canaryStep(50)},
+		Analysis: []v1alpha1.AnalysisSpec{
+			{Name: "error-rate", FailAbove: "0.02", Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"},
+		},
+		ProgressDeadline: metav1.Duration{Duration: 3 * time.Minute},
+	}
+	scaled(&object.Spec)
+	s := apply(t, "e2e-upgrade", object)
+	fmt.Printf("apply to Ready with the release before: %.1f s\n", s.waitReady(5*time.Minute).Seconds())
+	guest := s.shop()
+	admin := s.admin(guest)
+	story(t, s, []step{
+		{"the new operator restarts nothing", func(t *testing.T) { newOperator(t, s, guest, admin) }},
+		{"the shop goes over to the new version", func(t *testing.T) { newVersion(t, s, guest, admin) }},
+		{"the shop returns to the version before", func(t *testing.T) { oldVersion(t, s, guest, admin) }},
+	})
+}
+
+// previousRelease checks out the release before this one and loads its image into the cluster.
+func previousRelease(t *testing.T) string {
+	t.Helper()
+	commit := os.Getenv("PREVIOUS")
+	if commit == "" {
+		t.Fatal("PREVIOUS names no commit: run this by make e2e")
+	}
+	folder := filepath.Join(t.TempDir(), "previous")
+	run := func(folder, name string, arguments ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), name, arguments...)
+		command.Dir = folder
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s %v: %v\n%s", name, arguments, err, output)
+		}
+	}
+	// An archive leaves nothing behind in the repository, as a work tree would.
+	archive, err := exec.CommandContext(t.Context(), "git", "-C", "../..", "archive", commit).Output()
+	if err != nil {
+		t.Fatalf("the history has no commit %s: %v", commit, err)
+	}
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unpack := exec.CommandContext(t.Context(), "tar", "-x", "-C", folder)
+	unpack.Stdin = bytes.NewReader(archive)
+	if output, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("unpack %s: %v\n%s", commit, err, output)
+	}
+	run(folder, "go", "run", "-buildvcs=false", "./hack/cluster", "--version", previousVersion, "images")
+	// The cluster keeps one archive of the platform's image: it shall be this version's again.
+	run("../..", "go", "run", "./hack/cluster", "--version", currentVersion, "images")
+	return folder
+}
+
+// newOperator installs the chart of this version over the one before.
+func newOperator(t *testing.T, s *stack, guest, admin *shop.Shop) {
+	before := podIDs(t, s)
+	flow := startTraffic(t, guest, admin, "Old mug", 1, 1)
+	if err := installOperator(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(30 * time.Second)
+	s.waitReady(2 * time.Minute)
+	flow.stop()
+	noFailures(t, "the operator was upgraded", flow)
+	flow.verify(t)
+	after := podIDs(t, s)
+	for id, name := range before {
+		if after[id] == "" {
+			t.Errorf("pod %s was replaced", name)
+		}
+	}
+}
+
+// newVersion rolls the new version out while people order.
+func newVersion(t *testing.T, s *stack, guest, admin *shop.Shop) {
+	flow := startTraffic(t, guest, admin, "New mug", 1, 1)
+	flow.settle()
+	started := time.Now()
+	s.update(func(spec *v1alpha1.CommerceStackSpec) { spec.Version = currentVersion })
+	s.rolledOut(12*time.Minute, v1alpha1.RolloutComplete)
+	fmt.Printf("the new version serves everybody after %.1f s\n", time.Since(started).Seconds())
+	s.waitReady(2 * time.Minute)
+	flow.stop()
+	noFailures(t, "both versions served", flow)
+	flow.verify(t)
+}
+
+// oldVersion goes back: the version before serves on the new version's tables.
+func oldVersion(t *testing.T, s *stack, guest, admin *shop.Shop) {
+	flow := startTraffic(t, guest, admin, "Returned mug", 1, 1)
+	flow.settle()
+	serving, err := s.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.annotate(v1alpha1.AnnotationRollout, v1alpha1.RolloutRequest{Verb: v1alpha1.RolloutUndo, ID: "undo-upgrade"}.String())
+	started := time.Now()
+	s.until(8*time.Minute, "the version before serves", func(o *v1alpha1.CommerceStack) (bool, error) {
+		r := o.Status.Rollout
+		return r.Phase == v1alpha1.RolloutComplete && o.Status.CurrentRevision != serving.Status.CurrentRevision, fmt.Errorf("%s: %s", r.Phase, r.Message)
+	})
+	fmt.Printf("back after %.1f s\n", time.Since(started).Seconds())
+	time.Sleep(5 * time.Second)
+	flow.stop()
+	noFailures(t, "the version before served on", flow)
+	flow.verify(t)
+}
