@@ -81,7 +81,9 @@ func TestOperator(t *testing.T) {
 	var writes writeLog
 	w := newWorld(t)
 	w.startOperator(t, &writes)
-	stack := w.create(t, w.production(t))
+	given := w.production(t)
+	given.Spec.Postgres.Mode = v1alpha1.DataStatefulSet // this operator sees CloudNativePG
+	stack := w.create(t, given)
 	w.eventually(t, "Ready", func() bool { return isTrue(w.read(t, stack), v1alpha1.ConditionReady) })
 	w.eventually(t, "rest", func() bool {
 		writes.take()

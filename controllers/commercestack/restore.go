@@ -35,6 +35,9 @@ func (v *visit) restoreKeys() []byte {
 // first migration. Whether it was done is told by the database itself, so a lost
 // status only costs a Job that finds nothing to do.
 func (v *visit) restore(ctx context.Context) Result {
+	if desired.Recovered(v.in) {
+		return v.judgeRecovery()
+	}
 	job := desired.RestoreJob(v.in)
 	if job == nil {
 		v.status.Restore = nil
@@ -44,8 +47,7 @@ func (v *visit) restore(ctx context.Context) Result {
 		return Result{}
 	}
 	if lacking := lackingKey(v.encryptionKeys(), v.restoreKeys()); lacking != "" {
-		return stalled("KeyMismatch", "spec.restore.keySecretRef: Secret %s is the vault of an earlier stack and has no key %s: "+
-			"what is sealed in the backup could not be read. Choose another name for the stack", desired.VaultName(v.stack.Name), lacking)
+		return v.foreignKey(lacking)
 	}
 	if err := v.pass.Apply(ctx, desired.BackupServiceAccount(v.in)); err != nil {
 		return failed(err)
@@ -71,6 +73,34 @@ func (v *visit) restore(ctx context.Context) Result {
 		v.tellf("RestoreStarted", "Restore", "Job %s restores backup %s.", *job.Name, v.stack.Spec.Restore.From.ID)
 	}
 	return Result{}
+}
+
+// judgeRecovery takes over what CloudNativePG made of the backups and the log of
+// changes: a server that answers has them all.
+func (v *visit) judgeRecovery() Result {
+	if !v.restoreDue() {
+		return Result{}
+	}
+	if lacking := lackingKey(v.encryptionKeys(), v.restoreKeys()); lacking != "" {
+		return v.foreignKey(lacking)
+	}
+	if !v.is(v1alpha1.ConditionPostgresReady) {
+		if v.status.Restore == nil && !v.pass.Dry() {
+			v.tellf("RestoreStarted", "Restore", "CloudNativePG recovers the database.")
+		}
+		v.status.Restore = &v1alpha1.RestoreStatus{State: v1alpha1.RestoreRunning}
+		return Result{}
+	}
+	now := metav1.NewTime(v.now.Truncate(time.Second))
+	v.status.Restore = &v1alpha1.RestoreStatus{State: v1alpha1.RestoreSucceeded, SnapshotTime: v.stack.Spec.Restore.From.Recovery.Time, FinishedAt: &now}
+	v.tellf("RestoreSucceeded", "Restore", "CloudNativePG recovered the database.")
+	return after(time.Second) // on to the migrations
+}
+
+// foreignKey says that the vault is of another stack than the backup.
+func (v *visit) foreignKey(lacking string) Result {
+	return stalled("KeyMismatch", "spec.restore.keySecretRef: Secret %s is the vault of an earlier stack and has no key %s: "+
+		"what is sealed in the backup could not be read. Choose another name for the stack", desired.VaultName(v.stack.Name), lacking)
 }
 
 // judgeRestore takes over what became of the Job.

@@ -56,6 +56,8 @@ func TestRulesOfTheSchema(t *testing.T) {
 		{"dev", "redis: {mode: External}", "redis: {mode: External, external: {secretRef: {name: s}}}", "redis.external is required with mode External"},
 		{"dev", "redis: {mode: Managed}", "redis: {mode: StatefulSet}", "redis.mode must be StatefulSet or External"},
 		{"dev", "objectStorage: {mode: S3}", "objectStorage: {mode: S3, s3: {bucket: uploads}}", "objectStorage.s3 is required with mode S3"},
+		{"dev", "restore: {from: {recovery: {}}}", "postgres: {mode: Managed}\nrestore: {from: {recovery: {time: \"2026-11-26T03:00:00Z\", server: shop-postgres}}}", "restore.from.recovery needs postgres.mode Managed"},
+		{"dev", "postgres: {mode: Managed}\nrestore: {from: {id: 20261126t030000z-00000001, recovery: {}}}", "restore: {from: {id: 20261126t030000z-00000001}}", "give one of them"},
 		{"dev", "events: {mode: NATS}", "events: {mode: NATS, nats: {secretRef: {name: s}}}", "events.nats is required with mode NATS"},
 		{"dev", "secrets: {source: ExternalSecret}", "secrets: {source: ExternalSecret, external: {secretStoreRef: {name: v}}}", "secrets.external is required with source ExternalSecret"},
 		{"dev", "secrets: {external: {secretStoreRef: {name: v}}}", "secrets: {source: Generated}", "secrets.external is required with source ExternalSecret"},

@@ -46,7 +46,7 @@ func (v *visit) secrets(ctx context.Context) Result {
 	if desired.BackedUp(v.in) {
 		v.in.Secrets.Backup = publish(desired.JobBackup, desired.BackupSecretKeys(desired.BackupStore(&v.stack.Spec)))
 	}
-	if v.restoreDue() {
+	if v.restoreDue() && !desired.Recovered(v.in) {
 		v.in.Secrets.Restore = publish(desired.JobRestore, desired.BackupSecretKeys(desired.RestoreStore(&v.stack.Spec)))
 	}
 	if desired.Simulated(v.in) {

@@ -36,7 +36,7 @@ var cluster *rest.Config
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	started, err := kubetest.Start("config/crd", "third_party/keda", "third_party/external-secrets")
+	started, err := kubetest.Start("config/crd", "third_party/keda", "third_party/external-secrets", "third_party/cloudnative-pg")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -67,6 +67,8 @@ type world struct {
 	clock     clock.PassiveClock
 	funcs     interceptor.Funcs
 	gateways  *gateways
+	// cloudNativePG is true when the world knows its kinds.
+	cloudNativePG bool
 	// http reaches receivers of notices.
 	http *http.Client
 	// prepare makes what a stack needs.
@@ -103,6 +105,9 @@ func newWorld(t *testing.T, options ...option) *world {
 	w := &world{Client: writer{direct, &changed{}}, mapper: mapper, events: events.NewFakeRecorder(10_000), clock: clock.RealClock{}, gateways: &gateways{}}
 	for _, option := range options {
 		option(w)
+	}
+	if !w.cloudNativePG {
+		w.mapper = withoutCloudNativePG{mapper}
 	}
 	w.namespace = newNamespace(t, direct)
 	w.restart(t)

@@ -117,12 +117,16 @@ func DrillCronJob(in Input, suspended bool) *batchv1ac.CronJobApplyConfiguration
 	}.cronJob(in, in.Stack.Spec.Backup.RestoreTest, suspended)
 }
 
-// RestoreJob brings a backup into the empty database of a new stack, nil when it begins empty.
+// restoredByJob says that a Job brings a backup that a stack took itself.
+func restoredByJob(in Input) bool { return in.Stack.Spec.Restore != nil && !Recovered(in) }
+
+// RestoreJob brings a backup into the empty database of a new stack, nil when it
+// begins empty, or with what CloudNativePG kept.
 func RestoreJob(in Input) *batchv1ac.JobApplyConfiguration {
-	restore := in.Stack.Spec.Restore
-	if restore == nil {
+	if !restoredByJob(in) {
 		return nil
 	}
+	restore := in.Stack.Spec.Restore
 	task := backupTask{
 		job: JobRestore, secret: in.Secrets.Restore, store: RestoreStore(&in.Stack.Spec), folder: restore.From.Path,
 		before: []string{"backup", "fetch", "--id", restore.From.ID}, tool: "pg-restore", script: script.Restore, after: []string{"backup", "finish"},
@@ -256,7 +260,7 @@ func backupPolicies(in Input) []*networkingv1ac.NetworkPolicyApplyConfiguration 
 	if Drilled(in) {
 		add(JobRestoreDrill, BackupStore(&in.Stack.Spec))
 	}
-	if in.Stack.Spec.Restore != nil {
+	if restoredByJob(in) {
 		add(JobRestore, RestoreStore(&in.Stack.Spec))
 	}
 	return policies
@@ -271,7 +275,7 @@ func backupPeers(in Input) []*policyPeer {
 	if Drilled(in) {
 		peers = append(peers, jobPeer(in, JobRestoreDrill))
 	}
-	if in.Stack.Spec.Restore != nil {
+	if restoredByJob(in) {
 		peers = append(peers, jobPeer(in, JobRestore))
 	}
 	return peers
@@ -299,7 +303,24 @@ func managedBackup(in Input) map[string]any {
 	if backup == nil || store == nil {
 		return nil
 	}
-	barman := map[string]any{"destinationPath": "s3://" + store.Bucket + "/" + BackupFolder(in.Stack.Namespace, in.Stack.Name)}
+	barman := barmanStore(store, BackupFolder(in.Stack.Namespace, in.Stack.Name))
+	if Recovered(in) {
+		// The log of the server that this one began with is not written on.
+		restore := in.Stack.Spec.Restore.From
+		moment := ""
+		if restore.Recovery.Time != nil {
+			moment = restore.Recovery.Time.UTC().Format(time.RFC3339)
+		}
+		barman["serverName"] = ObjectName(in.Stack.Name, NamePostgres) + "-" + Hash(restore.Path, restore.Recovery.Server, moment)
+	}
+	day := 24 * time.Hour
+	days := max(1, int64((backup.Retention.Duration+day-1)/day))
+	return map[string]any{"barmanObjectStore": barman, "retentionPolicy": fmt.Sprintf("%dd", days)}
+}
+
+// barmanStore is a folder of a bucket as CloudNativePG's tool for backups takes it.
+func barmanStore(store *v1alpha1.S3Spec, folder string) map[string]any {
+	barman := map[string]any{"destinationPath": "s3://" + store.Bucket + "/" + folder}
 	if store.Endpoint != "" {
 		barman["endpointURL"] = endpointURL(store.Endpoint)
 	}
@@ -309,7 +330,5 @@ func managedBackup(in Input) map[string]any {
 		credentials = map[string]any{"accessKeyId": key("accessKeyID"), "secretAccessKey": key("secretAccessKey")}
 	}
 	barman["s3Credentials"] = credentials
-	day := 24 * time.Hour
-	days := max(1, int64((backup.Retention.Duration+day-1)/day))
-	return map[string]any{"barmanObjectStore": barman, "retentionPolicy": fmt.Sprintf("%dd", days)}
+	return barman
 }

@@ -1,8 +1,11 @@
 package desired
 
 import (
+	"cmp"
 	"maps"
+	"path"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -44,12 +47,17 @@ func CloudNativePG(in Input) *unstructured.Unstructured {
 		"enableSuperuserAccess": true,
 		"superuserSecret":       map[string]any{"name": in.Secrets.Postgres},
 		"certificates":          map[string]any{"serverCASecret": certificate, "serverTLSSecret": certificate},
-		"bootstrap": map[string]any{"initdb": map[string]any{
+		"storage":               managedStorage(in),
+		"resources":             managedResources(in),
+		"postgresql":            managedServer(in, instances),
+	}
+	if recovery := managedRecovery(in); recovery != nil {
+		spec["bootstrap"] = map[string]any{"recovery": recovery}
+		spec["externalClusters"] = []any{managedOrigin(in)}
+	} else {
+		spec["bootstrap"] = map[string]any{"initdb": map[string]any{
 			"database": Database, "owner": Database, "encoding": "UTF8", "localeCollate": "C.UTF-8", "localeCType": "C.UTF-8", "dataChecksums": true,
-		}},
-		"storage":    managedStorage(in),
-		"resources":  managedResources(in),
-		"postgresql": managedServer(in, instances),
+		}}
 	}
 	// The image of a Managed cluster is made for CloudNativePG, so the one the
 	// operator was installed with is not for it.
@@ -68,6 +76,38 @@ func CloudNativePG(in Input) *unstructured.Unstructured {
 	}
 	cluster.Object["spec"] = spec
 	return cluster
+}
+
+// origin is the name, within the Cluster, of the server that a new one begins with.
+const origin = "origin"
+
+// Recovered says that the database begins with what CloudNativePG kept of another one.
+func Recovered(in Input) bool {
+	return in.PostgresMode == v1alpha1.DataManaged && in.Stack.Spec.Restore != nil && in.Stack.Spec.Restore.From.Recovery != nil
+}
+
+// managedRecovery says up to which moment the log of changes is followed, nil without a recovery.
+func managedRecovery(in Input) map[string]any {
+	if !Recovered(in) {
+		return nil
+	}
+	recovery := map[string]any{"source": origin, "database": Database, "owner": Database}
+	if at := in.Stack.Spec.Restore.From.Recovery.Time; at != nil {
+		recovery["recoveryTarget"] = map[string]any{"targetTime": at.UTC().Format(time.RFC3339)}
+	}
+	return recovery
+}
+
+// managedOrigin is where the backups and the log of changes are.
+func managedOrigin(in Input) map[string]any {
+	from := in.Stack.Spec.Restore.From
+	folder := from.Path
+	if folder == "" {
+		folder = BackupFolder(in.Stack.Namespace, in.Stack.Name)
+	}
+	barman := barmanStore(RestoreStore(&in.Stack.Spec), folder)
+	barman["serverName"] = cmp.Or(from.Recovery.Server, ObjectName(path.Base(folder), NamePostgres))
+	return map[string]any{"name": origin, "barmanObjectStore": barman}
 }
 
 func managedStorage(in Input) map[string]any {

@@ -228,3 +228,46 @@ func TestServersAreRestartedLateAndAvoidedEarly(t *testing.T) {
 		t.Errorf("the probe %q does not wait as long as it may, %d s", line, *live.TimeoutSeconds)
 	}
 }
+
+// A new cluster begins with what another one kept, and does not write on its log.
+func TestCloudNativePGRecovers(t *testing.T) {
+	t.Parallel()
+	store := "  backup: {schedule: 0 3 * * *, destination: {bucket: backups}}\n"
+	for name, c := range map[string]struct {
+		from            string
+		target          string
+		server, folders string
+	}{
+		"to the end of the log": {"{path: .backups/old/store, destination: {bucket: old, secretRef: {name: s}}, recovery: {}}", "", "store-postgres", "s3://old/.backups/old/store"},
+		"to a moment":           {"{destination: {bucket: old}, recovery: {time: \"2026-11-26T04:00:00+01:00\", server: shop-postgres-1a2b}}", "2026-11-26T03:00:00Z", "shop-postgres-1a2b", "s3://old/.backups/shops/shop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := givenSpec(t, productionSpec+"  postgres: {mode: Managed}\n"+store+"  restore: {from: "+c.from+"}\n")
+			cluster := CloudNativePG(in).Object
+			read := func(path ...string) string {
+				text, _, _ := unstructured.NestedString(cluster, append([]string{"spec"}, path...)...)
+				return text
+			}
+			origins, _, _ := unstructured.NestedSlice(cluster, "spec", "externalClusters")
+			if len(origins) != 1 {
+				t.Fatalf("%d origins", len(origins))
+			}
+			origin, _ := origins[0].(map[string]any)
+			barman, _ := origin["barmanObjectStore"].(map[string]any)
+			if read("bootstrap", "recovery", "source") != origin["name"] || read("bootstrap", "recovery", "recoveryTarget", "targetTime") != c.target ||
+				barman["serverName"] != c.server || barman["destinationPath"] != c.folders {
+				t.Errorf("the cluster:\n%s", asText(t, cluster))
+			}
+			if own := read("backup", "barmanObjectStore", "serverName"); own == "" || own == c.server || own == ObjectName(in.Stack.Name, NamePostgres) {
+				t.Errorf("its own log is of the server %q", own)
+			}
+			if _, found, _ := unstructured.NestedMap(cluster, "spec", "bootstrap", "initdb"); found {
+				t.Error("it begins empty, too")
+			}
+			if RestoreJob(in) != nil {
+				t.Error("a Job restores besides")
+			}
+		})
+	}
+}

@@ -119,6 +119,9 @@ func validatePostgres(in Input) field.ErrorList {
 	if in.PostgresMode == v1alpha1.DataManaged && !in.Capabilities.CloudNativePG {
 		all = append(all, field.Invalid(path.Child("mode"), in.PostgresMode, "CloudNativePG is not in the cluster: install it, or choose StatefulSet or External"))
 	}
+	if Recovered(in) && RestoreStore(&in.Stack.Spec) == nil {
+		all = append(all, field.Required(field.NewPath("spec", "restore", "from", "destination"), "CloudNativePG keeps the log of changes in a bucket: name it"))
+	}
 	parameters := in.Stack.Spec.Postgres.Parameters
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		switch at := path.Child("parameters").Key(name); {

@@ -64,6 +64,10 @@ func TestValidate(t *testing.T) {
 			developmentSpec + "  services: [{name: user}, {name: order, patches: [{patch: {spec: {minReadySeconds: 3}}}, {patch: {spec: {replicas: 3}}}]}]\n", everywhere,
 			"spec.services[1].patches[1]: Invalid value: the patch changes spec.replicas",
 		},
+		"a log of changes without a bucket": {
+			productionSpec + "  postgres: {mode: Managed}\n  restore: {from: {recovery: {}}}\n",
+			func(in *Input) { in.Stack.Spec.ObjectStorage.Mode = "" }, "spec.restore.from.destination: Required value",
+		},
 		"CloudNativePG is missing": {
 			productionSpec + "  postgres: {mode: Managed}\n", func(in *Input) { in.Capabilities = Capabilities{} }, "CloudNativePG is not in the cluster",
 		},
