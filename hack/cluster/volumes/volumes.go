@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +33,8 @@ const (
 	// wanted is how the control plane asks a provisioner to act on a claim. With
 	// WaitForFirstConsumer it does so once a pod has been scheduled.
 	wanted = "volume.kubernetes.io/storage-provisioner"
+	// selectedNode is where the scheduler puts the pod that waits for the claim.
+	selectedNode = "volume.kubernetes.io/selected-node"
 )
 
 // Controller makes and removes volumes.
@@ -50,6 +53,9 @@ type Controller struct {
 // the volume's name comes from the claim.
 func (c *Controller) Provision(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	if claim.Spec.VolumeName != "" || claim.DeletionTimestamp != nil || claim.Annotations[wanted] != Provisioner || claim.Spec.StorageClassName == nil {
+		return nil
+	}
+	if node := claim.Annotations[selectedNode]; node != "" && node != c.Node {
 		return nil
 	}
 	class, err := c.Client.StorageV1().StorageClasses().Get(ctx, *claim.Spec.StorageClassName, metav1.GetOptions{})
@@ -100,11 +106,26 @@ func (c *Controller) volume(claim *corev1.PersistentVolumeClaim, class *storagev
 	}
 }
 
+// here tells whether a volume is on this node: another node's agent has its folder.
+func (c *Controller) here(volume *corev1.PersistentVolume) bool {
+	if volume.Spec.NodeAffinity == nil || volume.Spec.NodeAffinity.Required == nil {
+		return true
+	}
+	for _, term := range volume.Spec.NodeAffinity.Required.NodeSelectorTerms {
+		for _, expression := range term.MatchExpressions {
+			if expression.Key == corev1.LabelHostname && !slices.Contains(expression.Values, c.Node) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // Reclaim removes a volume that was released and whose policy says to delete it:
 // the folder first, so that no folder outlives its record.
 func (c *Controller) Reclaim(ctx context.Context, volume *corev1.PersistentVolume) error {
 	if volume.Annotations[provisionedBy] != Provisioner || volume.Status.Phase != corev1.VolumeReleased ||
-		volume.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || volume.DeletionTimestamp != nil {
+		volume.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || volume.DeletionTimestamp != nil || !c.here(volume) {
 		return nil
 	}
 	// Never remove what lies outside, whatever somebody wrote into the object.

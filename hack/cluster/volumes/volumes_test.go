@@ -55,6 +55,12 @@ func TestProvision(t *testing.T) {
 		"waits for a pod": {class: "standard", change: func(claim *corev1.PersistentVolumeClaim) {
 			claim.Annotations = nil
 		}},
+		"for a pod of this node": {class: "standard", policy: corev1.PersistentVolumeReclaimDelete, change: func(claim *corev1.PersistentVolumeClaim) {
+			claim.Annotations["volume.kubernetes.io/selected-node"] = "one"
+		}},
+		"for a pod of another node": {class: "standard", change: func(claim *corev1.PersistentVolumeClaim) {
+			claim.Annotations["volume.kubernetes.io/selected-node"] = "two"
+		}},
 		"bound already": {class: "standard", change: func(claim *corev1.PersistentVolumeClaim) {
 			claim.Spec.VolumeName = "by-hand"
 		}},
@@ -114,6 +120,9 @@ func TestReclaim(t *testing.T) {
 		"still bound": {change: func(v *corev1.PersistentVolume) { v.Status.Phase = corev1.VolumeBound }},
 		"to be kept": {change: func(v *corev1.PersistentVolume) {
 			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}},
+		"another node's": {change: func(v *corev1.PersistentVolume) {
+			v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values = []string{"two"}
 		}},
 		"somebody's":    {change: func(v *corev1.PersistentVolume) { v.Annotations = nil }},
 		"lies outside":  {change: func(v *corev1.PersistentVolume) { v.Spec.Local.Path = "/etc" }, failed: true},
