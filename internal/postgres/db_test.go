@@ -36,7 +36,7 @@ func TestSessionsHaveTheirSettings(t *testing.T) {
 	})
 	for setting, want := range map[string]string{
 		"search_path": `"order", "extensions"`, "statement_timeout": "15s", "lock_timeout": "2s", "timezone": "UTC",
-		"idle_in_transaction_session_timeout": "30s", "application_name": "test",
+		"idle_in_transaction_session_timeout": "10s", "application_name": "test",
 	} {
 		var got string
 		if err := db.SQL().QueryRowContext(t.Context(), "SELECT current_setting($1)", setting).Scan(&got); err != nil || got != want {

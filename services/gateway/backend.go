@@ -36,6 +36,8 @@ const (
 	proxyBackoff    = 25 * time.Millisecond
 	breakerFailures = 10
 	breakerOpen     = 2 * time.Second
+	// breakerWindow is how long answers count.
+	breakerWindow = 5 * time.Second
 )
 
 // backend is how one component in other processes is reached.
@@ -71,8 +73,11 @@ func (b *backend) guarded(name, variant string) *retryTransport {
 	return &retryTransport{
 		component: b.component, next: b.transport, figures: b.metrics.of(b.component, variant),
 		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
-			Name: name, Timeout: breakerOpen,
-			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
+			Name: name, Timeout: breakerOpen, Interval: breakerWindow,
+			// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
+			ReadyToTrip: func(counts gobreaker.Counts) bool {
+				return counts.ConsecutiveFailures >= breakerFailures && 2*counts.TotalFailures >= counts.Requests
+			},
 			// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
 			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 			OnStateChange: func(name string, from, to gobreaker.State) {
@@ -282,7 +287,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // NewTransport returns the transport to components: HTTP/2 without TLS for
 // http:// URLs (one connection carries many calls, and gRPC passes), HTTP/2 by
-// ALPN for https://.
+// ALPN for https://. A peer that is silent is asked whether it lives, and given up
+// after eight seconds: before the deadline of whoever waits for it.
 func NewTransport() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -290,7 +296,7 @@ func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		Protocols:             protocols,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 3 * time.Second, PingTimeout: 5 * time.Second},
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       90 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,

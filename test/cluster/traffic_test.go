@@ -26,7 +26,12 @@ type traffic struct {
 	mu       sync.Mutex
 	requests int
 	failures []string
-	orders   []bought
+	// statuses counts the answers that were no success, and 0 what got no answer.
+	statuses map[int]int
+	// last is when a request failed last, slowest the longest that one took.
+	last    time.Time
+	slowest time.Duration
+	orders  []bought
 }
 
 // bought is an order that the shop accepted.
@@ -43,7 +48,7 @@ func startTraffic(t *testing.T, guest, admin *shop.Shop, name string, buyers, re
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	flow := &traffic{guest: guest, product: product, cancel: cancel}
+	flow := &traffic{guest: guest, product: product, cancel: cancel, statuses: map[int]int{}}
 	t.Cleanup(flow.stop)
 	for range buyers {
 		flow.group.Go(func() { flow.loop(ctx, 150*time.Millisecond, flow.buy) })
@@ -71,8 +76,9 @@ func (f *traffic) loop(ctx context.Context, pause time.Duration, step func(conte
 }
 
 func (f *traffic) read(ctx context.Context) {
+	started := time.Now()
 	answer, err := f.guest.Do(ctx, http.MethodGet, "/api/v1/products/"+f.product, nil)
-	f.count("read", answer, err)
+	f.count("read", started, answer, err)
 }
 
 // buy places an order under one key, as often as it takes to learn what became
@@ -102,8 +108,9 @@ func (f *traffic) buy(ctx context.Context) {
 // the first try counts as a request; every try that fails is noted.
 func (f *traffic) repeat(ctx context.Context, what string, as *shop.Shop, path string, body any) *shop.Answer {
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
+		started := time.Now()
 		answer, err := as.Do(ctx, http.MethodPost, path, body)
-		f.count(what, answer, err)
+		f.count(what, started, answer, err)
 		if err == nil && answer.Status < http.StatusMultipleChoices {
 			return answer
 		}
@@ -115,16 +122,33 @@ func (f *traffic) repeat(ctx context.Context, what string, as *shop.Shop, path s
 	return nil
 }
 
-func (f *traffic) count(what string, answer *shop.Answer, err error) {
+func (f *traffic) count(what string, started time.Time, answer *shop.Answer, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
+	took := time.Since(started)
+	f.slowest = max(f.slowest, took)
+	outcome := ""
 	switch {
 	case err != nil:
-		f.failures = append(f.failures, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
+		outcome = err.Error()
+		f.statuses[0]++
 	case answer.Status >= http.StatusBadRequest:
-		f.failures = append(f.failures, fmt.Sprintf("%s %s: %d %s", time.Now().Format("15:04:05.000"), what, answer.Status, answer.Raw))
+		outcome = fmt.Sprintf("%d %s", answer.Status, answer.Raw)
+		f.statuses[answer.Status]++
+	default:
+		return
 	}
+	f.last = time.Now()
+	f.failures = append(f.failures, fmt.Sprintf("%s %s after %s: %s", f.last.Format("15:04:05.000"), what, took.Round(time.Millisecond), outcome))
+}
+
+// story is what became of the requests so far, by status, and when the last one failed.
+func (f *traffic) story() (text string, last time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fmt.Sprintf("%d requests, %d orders, %d failed and were repeated %v (0: no answer), slowest %s",
+		f.requests, len(f.orders), len(f.failures), f.statuses, f.slowest.Round(time.Millisecond)), f.last
 }
 
 // counts returns requests, failures and accepted orders so far.

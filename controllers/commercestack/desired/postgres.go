@@ -53,6 +53,44 @@ const (
 }
 watch &
 exec docker-entrypoint.sh "$@"`
+	// guardServer is startServer with a guard of the volume. A server that finds it
+	// full ends in the middle of its work, and ends again whenever it is started. So
+	// while less than a twentieth is free (32 MiB to 2 GiB) new transactions are
+	// read-only, which every client is told as such; the rest is for the server's
+	// own log. When there is room again, half as much more, all goes on. The file of
+	// the setting is not on the volume, which may have no room for it.
+	guardServer = `volume=` + postgresVolume + `
+room() {
+  set -- $(df -Pk "$volume" | tail -n 1)
+  free=$4 reserve=$(($2 / 20))
+  [ "$reserve" -ge 32768 ] || reserve=32768
+  [ "$reserve" -le 2097152 ] || reserve=2097152
+}
+watch() {
+  seen=$(cksum ` + TLSFolder + `/tls.crt)
+  full=no
+  while sleep 5; do
+    now=$(cksum ` + TLSFolder + `/tls.crt)
+    [ "$now" = "$seen" ] || { seen=$now; kill -HUP 1; }
+    room
+    if [ $full = no ] && [ "$free" -lt "$reserve" ]; then
+      echo "The volume has $free KiB left, less than $reserve: nothing is written until there is room." >&2
+      echo "default_transaction_read_only = on" >` + tmpFolder + `/full.conf && full=yes && kill -HUP 1
+    elif [ $full = yes ] && [ "$free" -ge $((reserve + reserve / 2)) ]; then
+      echo "The volume has $free KiB left: writing goes on." >&2
+      rm -f ` + tmpFolder + `/full.conf && full=no && kill -HUP 1
+    fi
+  done
+}
+room
+while [ -s "$PGDATA/PG_VERSION" ] && [ "$free" -lt 32768 ]; do
+  echo "The volume has $free KiB left, too little to start: make room or let it grow." >&2
+  sleep 5
+  room
+done
+printf "include_if_exists '%s'\n" "$PGDATA/postgresql.conf" ` + tmpFolder + `/full.conf >` + tmpFolder + `/postgresql.conf
+watch &
+exec docker-entrypoint.sh "$@" -c config_file=` + tmpFolder + `/postgresql.conf`
 	// stopFast ends the server without waiting for its clients to leave.
 	stopFast = "kill -INT 1"
 	// readyProbe goes over TCP: while the image sets itself up, only its socket answers.
@@ -130,7 +168,7 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 	// The collation C.UTF-8 is the same in every image, so an index stays valid when the image changes.
 	env.set("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8 --data-checksums --auth-local=scram-sha-256 --auth-host=scram-sha-256")
 	env.set("PGDATA", postgresData)
-	return baseContainer("postgres", postgresImage(in), n).WithCommand("/bin/sh", "-c", startServer, "sh").WithArgs(args...).
+	return baseContainer("postgres", postgresImage(in), n).WithCommand("/bin/sh", "-c", postgresStart(in), "sh").WithArgs(args...).
 		WithEnv(env.configuration()...).WithPorts(containerPort("postgresql", PortPostgres)).
 		WithVolumeMounts(mount("data", postgresVolume, false), mount("sockets", postgresSockets, false), mount("shm", "/dev/shm", false),
 			mount("secrets", SecretsFolder, true), mount("tls", TLSFolder, true), mount("config", postgresConfig, true)).
@@ -138,6 +176,14 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 		WithLivenessProbe(postgresLiveness(in)).
 		WithReadinessProbe(execProbe(readyProbe, 5, 2, 2)).
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().WithExec(shell(stopFast))))
+}
+
+// postgresStart is the script of the server's container.
+func postgresStart(in Input) string {
+	if in.RenderRevision < guardedRevision {
+		return startServer
+	}
+	return guardServer
 }
 
 // postgresLiveness gives up after five minutes without an answer. A server that

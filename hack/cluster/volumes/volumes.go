@@ -1,5 +1,8 @@
 // Package volumes provisions the local cluster's PersistentVolumes: a folder per
-// claim, in the cluster's own folder. Volumes are of the kind `local`, not
+// claim, in the cluster's own folder. A class whose parameter size is "enforced"
+// mounts a file system of the claim's size there, which can be full as a disk is.
+//
+// Volumes are of the kind `local`, not
 // hostPath, because the kubelet sets the group of local volumes: a pod that runs
 // without root writes to them by its fsGroup, as it does to a cloud's disks.
 package volumes
@@ -37,6 +40,20 @@ const (
 	selectedNode = "volume.kubernetes.io/selected-node"
 )
 
+// A class with this parameter has volumes that can be full.
+const (
+	sizeParameter = "size"
+	sizeEnforced  = "enforced"
+)
+
+// Mounter gives a folder a file system of its own.
+type Mounter interface {
+	// Mount mounts an empty file system of so many bytes, or leaves the one that is there.
+	Mount(ctx context.Context, folder string, size int64) error
+	// Unmount takes it away with all that is in it; a plain folder is left alone.
+	Unmount(folder string) error
+}
+
 // Controller makes and removes volumes.
 type Controller struct {
 	// Client talks to the API server.
@@ -45,6 +62,8 @@ type Controller struct {
 	Dir string
 	// Node is the node that the folders are on.
 	Node string
+	// Disks mounts volumes whose size is enforced.
+	Disks Mounter
 	// Log gets a line per volume made or removed.
 	Log *slog.Logger
 }
@@ -68,6 +87,12 @@ func (c *Controller) Provision(ctx context.Context, claim *corev1.PersistentVolu
 	volume := c.volume(claim, class)
 	if err := os.MkdirAll(volume.Spec.Local.Path, 0o755); err != nil {
 		return fmt.Errorf("make the folder of %s/%s: %w", claim.Namespace, claim.Name, err)
+	}
+	if class.Parameters[sizeParameter] == sizeEnforced {
+		size := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+		if err := c.Disks.Mount(ctx, volume.Spec.Local.Path, size.Value()); err != nil {
+			return fmt.Errorf("mount the volume of %s/%s: %w", claim.Namespace, claim.Name, err)
+		}
 	}
 	_, err = c.Client.CoreV1().PersistentVolumes().Create(ctx, volume, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
@@ -132,6 +157,9 @@ func (c *Controller) Reclaim(ctx context.Context, volume *corev1.PersistentVolum
 	local := volume.Spec.Local
 	if local == nil || !strings.HasPrefix(filepath.Clean(local.Path), filepath.Clean(c.Dir)+"/") {
 		return fmt.Errorf("volume %s is not in %s and is left alone", volume.Name, c.Dir)
+	}
+	if err := c.Disks.Unmount(local.Path); err != nil {
+		return fmt.Errorf("unmount %s: %w", volume.Name, err)
 	}
 	if err := os.RemoveAll(local.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the folder of %s: %w", volume.Name, err)
