@@ -158,6 +158,13 @@ func (f *traffic) counts() (requests, failures, orders int) {
 	return f.requests, len(f.failures), len(f.orders)
 }
 
+// firstOrder is the order that was accepted first.
+func (f *traffic) firstOrder() bought {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.orders[0]
+}
+
 // firstFailures shows some failures.
 func (f *traffic) firstFailures(most int) string {
 	f.mu.Lock()

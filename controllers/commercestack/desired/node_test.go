@@ -165,26 +165,30 @@ func TestServerIsReadOnlyWhileItsVolumeIsFull(t *testing.T) {
 	t.Parallel()
 	g := newGuard(t, "500000")
 	g.until("the server starts", func() bool { return strings.Contains(g.read("started"), "config_file="+g.dir+"/postgresql.conf") })
-	if want := "include_if_exists '" + g.dir + "/data/postgresql.conf'\ninclude_if_exists '" + g.dir + "/full.conf'\n"; g.read("postgresql.conf") != want {
+	if want := "include_if_exists '" + g.dir + "/data/postgresql.conf'\ninclude_if_exists '" + g.dir + "/volume.conf'\n"; g.read("postgresql.conf") != want {
 		t.Errorf("configuration %q, want %q", g.read("postgresql.conf"), want)
 	}
+	const refused = "default_transaction_read_only = on\n"
+	if got, want := g.read("volume.conf"), "commerce.volume_free = '47'\nmax_wal_size = 102MB\n"; got != want {
+		t.Errorf("it is told %q, want %q", got, want)
+	}
+	g.free("490000") // 46 %: too little a change to tell
 	time.Sleep(200 * time.Millisecond)
-	if g.read("full.conf") != "" || g.read("reloads") != "" {
-		t.Error("writes are refused with half of the volume free")
+	if g.read("reloads") != "" {
+		t.Error("the server reads its settings again for nothing")
 	}
 	g.free("52000") // a twentieth of 1 GiB is 52428
 	g.until("writes are refused", func() bool {
-		return g.read("full.conf") == "default_transaction_read_only = on\n" && g.read("reloads") == "reload\n"
+		return g.read("volume.conf") == "commerce.volume_free = '4'\nmax_wal_size = 102MB\n"+refused && g.read("reloads") == "reload\n"
 	})
 	g.free("60000") // more, and not yet half as much more
 	time.Sleep(200 * time.Millisecond)
-	if g.read("full.conf") == "" {
+	if !strings.HasSuffix(g.read("volume.conf"), refused) {
 		t.Error("writing goes on as soon as a little is free")
 	}
 	g.free("100000")
 	g.until("writing goes on", func() bool {
-		_, err := os.Stat(filepath.Join(g.dir, "full.conf"))
-		return os.IsNotExist(err) && g.read("reloads") == "reload\nreload\n"
+		return g.read("volume.conf") == "commerce.volume_free = '9'\nmax_wal_size = 102MB\n" && g.read("reloads") == "reload\nreload\n"
 	})
 }
 
@@ -198,4 +202,8 @@ func TestServerWaitsForRoomToStart(t *testing.T) {
 	}
 	g.free("40000")
 	g.until("the server starts", func() bool { return g.read("started") != "" })
+	// There is room to start, and not to write: a twentieth is 52428.
+	if !strings.Contains(g.read("volume.conf"), "read_only = on") {
+		t.Errorf("it starts with %q", g.read("volume.conf"))
+	}
 }

@@ -26,6 +26,10 @@ const (
 	postgresGrace int64 = 120
 )
 
+// VolumeSetting is the server's setting that tells how much of its volume is free,
+// in percent. The program reads it by the same name (internal/postgres).
+const VolumeSetting = "commerce.volume_free"
+
 // accessRules let nobody in without a password, and nobody over the network without TLS.
 func accessRules() string {
 	rules := [][]string{
@@ -57,28 +61,41 @@ exec docker-entrypoint.sh "$@"`
 	// full ends in the middle of its work, and ends again whenever it is started. So
 	// while less than a twentieth is free (32 MiB to 2 GiB) new transactions are
 	// read-only, which every client is told as such; the rest is for the server's
-	// own log. When there is room again, half as much more, all goes on. The file of
-	// the setting is not on the volume, which may have no room for it.
-	guardServer = `volume=` + postgresVolume + `
-room() {
-  set -- $(df -Pk "$volume" | tail -n 1)
-  free=$4 reserve=$(($2 / 20))
+	// own log. When there is room again, half as much more, all goes on. How much is
+	// free, in percent, is a setting that every session may read. The file of both
+	// is not on the volume, which may have no room for it. A volume of less than
+	// 10 GiB also gets less of the server's log than the usual 1 GB: a tenth.
+	guardServer = `room() {
+  set -- $(df -Pk ` + postgresVolume + ` | tail -n 1)
+  free=$4 reserve=$(($2 / 20)) percent=$((100 * $4 / ($2 + 1))) log=$(($2 / 10240))
   [ "$reserve" -ge 32768 ] || reserve=32768
   [ "$reserve" -le 2097152 ] || reserve=2097152
+  [ "$log" -ge 64 ] || log=64
+}
+tell() {
+  told=$percent
+  {
+    echo "` + VolumeSetting + ` = '$percent'"
+    [ "$log" -ge 1024 ] || echo "max_wal_size = ${log}MB"
+    [ $full = no ] || echo "default_transaction_read_only = on"
+  } >` + tmpFolder + `/volume.conf
 }
 watch() {
   seen=$(cksum ` + TLSFolder + `/tls.crt)
-  full=no
   while sleep 5; do
     now=$(cksum ` + TLSFolder + `/tls.crt)
     [ "$now" = "$seen" ] || { seen=$now; kill -HUP 1; }
     room
+    before=$full
     if [ $full = no ] && [ "$free" -lt "$reserve" ]; then
+      full=yes
       echo "The volume has $free KiB left, less than $reserve: nothing is written until there is room." >&2
-      echo "default_transaction_read_only = on" >` + tmpFolder + `/full.conf && full=yes && kill -HUP 1
     elif [ $full = yes ] && [ "$free" -ge $((reserve + reserve / 2)) ]; then
+      full=no
       echo "The volume has $free KiB left: writing goes on." >&2
-      rm -f ` + tmpFolder + `/full.conf && full=no && kill -HUP 1
+    fi
+    if [ $full != $before ] || [ $percent -ge $((told + 2)) ] || [ $percent -le $((told - 2)) ]; then
+      tell && kill -HUP 1
     fi
   done
 }
@@ -88,7 +105,10 @@ while [ -s "$PGDATA/PG_VERSION" ] && [ "$free" -lt 32768 ]; do
   sleep 5
   room
 done
-printf "include_if_exists '%s'\n" "$PGDATA/postgresql.conf" ` + tmpFolder + `/full.conf >` + tmpFolder + `/postgresql.conf
+full=no
+[ "$free" -ge "$reserve" ] || full=yes
+tell
+printf "include_if_exists '%s'\n" "$PGDATA/postgresql.conf" ` + tmpFolder + `/volume.conf >` + tmpFolder + `/postgresql.conf
 watch &
 exec docker-entrypoint.sh "$@" -c config_file=` + tmpFolder + `/postgresql.conf`
 	// stopFast ends the server without waiting for its clients to leave.
@@ -176,6 +196,11 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 		WithLivenessProbe(postgresLiveness(in)).
 		WithReadinessProbe(execProbe(readyProbe, 5, 2, 2)).
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().WithExec(shell(stopFast))))
+}
+
+// TellsVolume holds for a server that tells how much of its volume is free.
+func TellsVolume(in Input) bool {
+	return in.PostgresMode == v1alpha1.DataStatefulSet && in.RenderRevision >= guardedRevision
 }
 
 // postgresStart is the script of the server's container.
