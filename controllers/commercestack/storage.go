@@ -55,7 +55,7 @@ func (v *visit) storage(ctx context.Context) Result {
 	volume, err := v.Measurer.Volume(ctx, addresses)
 	if err != nil || !volume.Known {
 		// What was known last stays: a database that does not answer is PostgresReady's to tell.
-		if v.reasonOf(v1alpha1.ConditionStorageHealthy) == "" {
+		if known := v.reasonOf(v1alpha1.ConditionStorageHealthy); known == "" || known == reasonUnknown {
 			v.set(v1alpha1.ConditionStorageHealthy, metav1.ConditionUnknown, reasonVolumeNotMeasured, "No pod has been told of the volume yet.")
 		}
 		return after(volumeLookEvery)

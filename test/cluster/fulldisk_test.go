@@ -153,7 +153,10 @@ func (s *stack) firstStatus(flow *traffic, status int, limit time.Duration) stri
 	err := waitFor(s.t.Context(), limit, fmt.Sprintf("an answer is %d", status), func(context.Context) (bool, error) {
 		flow.mu.Lock()
 		defer flow.mu.Unlock()
-		return flow.statuses[status] > 0, fmt.Errorf("answers that failed: %v", flow.statuses)
+		if flow.statuses[status] > 0 {
+			return true, nil
+		}
+		return false, fmt.Errorf("answers that failed: %v", flow.statuses)
 	})
 	if err != nil {
 		s.t.Fatal(err)
