@@ -68,23 +68,28 @@ func newBackend(component string, targets []Target, transport http.RoundTripper,
 	return b, nil
 }
 
-// guarded returns a transport with a circuit breaker of its own.
+// guarded returns a transport with circuit breakers of its own. Reads have another
+// than the rest: while a database takes no writes, what is read is still there.
 func (b *backend) guarded(name, variant string) *retryTransport {
 	return &retryTransport{
 		component: b.component, next: b.transport, figures: b.metrics.of(b.component, variant),
-		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
-			Name: name, Timeout: breakerOpen, Interval: breakerWindow,
-			// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
-			ReadyToTrip: func(counts gobreaker.Counts) bool {
-				return counts.ConsecutiveFailures >= breakerFailures && 2*counts.TotalFailures >= counts.Requests
-			},
-			// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
-			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
-			OnStateChange: func(name string, from, to gobreaker.State) {
-				b.logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
-			},
-		}),
+		breaker: b.newBreaker(name), reads: b.newBreaker(name + " reads"),
 	}
+}
+
+func (b *backend) newBreaker(name string) *gobreaker.CircuitBreaker[*http.Response] {
+	return gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
+		Name: name, Timeout: breakerOpen, Interval: breakerWindow,
+		// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			return counts.ConsecutiveFailures >= breakerFailures && 2*counts.TotalFailures >= counts.Requests
+		},
+		// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
+		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			b.logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
+		},
+	})
 }
 
 // proxy forwards to the component over the network. A request that is safe to
@@ -218,7 +223,8 @@ type retryTransport struct {
 	component string
 	next      http.RoundTripper
 	figures   *figures
-	breaker   *gobreaker.CircuitBreaker[*http.Response]
+	// breaker guards what changes something, reads what does not.
+	breaker, reads *gobreaker.CircuitBreaker[*http.Response]
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -253,7 +259,11 @@ func (t *retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // failures of the peer but are still passed on.
 func (t *retryTransport) once(r *http.Request) (*http.Response, error) {
 	var failed *http.Response
-	response, err := t.breaker.Execute(func() (*http.Response, error) {
+	breaker := t.breaker
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		breaker = t.reads
+	}
+	response, err := breaker.Execute(func() (*http.Response, error) {
 		started := time.Now()
 		answer, err := t.next.RoundTrip(r)
 		t.figures.observe(answer, err, time.Since(started))

@@ -26,13 +26,20 @@ type traffic struct {
 	mu       sync.Mutex
 	requests int
 	failures []string
-	// statuses counts the answers that were no success, and 0 what got no answer.
-	statuses map[int]int
+	// outcomes counts what was no success, by status and code.
+	outcomes map[string]int
 	// last is when a request failed last, slowest the longest that one took.
 	last    time.Time
 	slowest time.Duration
 	orders  []bought
 }
+
+// What became of requests that failed.
+const (
+	noAnswer    = "no answer"
+	unavailable = "503 UNAVAILABLE"
+	inProgress  = "409 IDEMPOTENCY_IN_PROGRESS"
+)
 
 // bought is an order that the shop accepted.
 type bought struct {
@@ -48,7 +55,7 @@ func startTraffic(t *testing.T, guest, admin *shop.Shop, name string, buyers, re
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	flow := &traffic{guest: guest, product: product, cancel: cancel, statuses: map[int]int{}}
+	flow := &traffic{guest: guest, product: product, cancel: cancel, outcomes: map[string]int{}}
 	t.Cleanup(flow.stop)
 	for range buyers {
 		flow.group.Go(func() { flow.loop(ctx, 150*time.Millisecond, flow.buy) })
@@ -132,10 +139,10 @@ func (f *traffic) count(what string, started time.Time, answer *shop.Answer, err
 	switch {
 	case err != nil:
 		outcome = err.Error()
-		f.statuses[0]++
+		f.outcomes[noAnswer]++
 	case answer.Status >= http.StatusBadRequest:
 		outcome = fmt.Sprintf("%d %s", answer.Status, answer.Raw)
-		f.statuses[answer.Status]++
+		f.outcomes[fmt.Sprintf("%d %s", answer.Status, answer.Code())]++
 	default:
 		return
 	}
@@ -147,8 +154,8 @@ func (f *traffic) count(what string, started time.Time, answer *shop.Answer, err
 func (f *traffic) story() (text string, last time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fmt.Sprintf("%d requests, %d orders, %d failed and were repeated %v (0: no answer), slowest %s",
-		f.requests, len(f.orders), len(f.failures), f.statuses, f.slowest.Round(time.Millisecond)), f.last
+	return fmt.Sprintf("%d requests, %d orders, %d failed and were repeated %v, slowest %s",
+		f.requests, len(f.orders), len(f.failures), f.outcomes, f.slowest.Round(time.Millisecond)), f.last
 }
 
 // counts returns requests, failures and accepted orders so far.
