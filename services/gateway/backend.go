@@ -73,7 +73,7 @@ func newBackend(component string, targets []Target, transport http.RoundTripper,
 func (b *backend) guarded(name, variant string) *retryTransport {
 	return &retryTransport{
 		component: b.component, next: b.transport, figures: b.metrics.of(b.component, variant),
-		breaker: b.newBreaker(name), reads: b.newBreaker(name + " reads"),
+		breaker: b.newBreaker(name), reads: b.newBreaker(name + " reads"), //nolint:bodyclose // breakers, not answers
 	}
 }
 
