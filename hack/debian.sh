@@ -42,6 +42,7 @@ for set in "${@:-postgres}"; do
       need conntrack conntrack /usr/sbin/conntrack
       need iproute2 ip /usr/sbin/ip
       need util-linux nsenter
+      need e2fsprogs mkfs.ext4 /usr/sbin/mkfs.ext4
       need jq jq
       need curl curl
       need ca-certificates /etc/ssl/certs/ca-certificates.crt

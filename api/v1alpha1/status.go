@@ -30,6 +30,8 @@ const (
 	ConditionSecretsCurrent = "SecretsCurrent"
 	// ConditionBackupHealthy is True when the newest backup is as young as the schedule says.
 	ConditionBackupHealthy = "BackupHealthy"
+	// ConditionStorageHealthy is True while the volume of the database has room, and False when less than a fifth of it is free.
+	ConditionStorageHealthy = "StorageHealthy"
 	// ConditionObservabilityReady is True when what Prometheus reads is in place.
 	ConditionObservabilityReady = "ObservabilityReady"
 	// ConditionAutoscalingReady is True when worker pods scale by what waits in their queues.
@@ -42,7 +44,7 @@ const (
 var ConditionTypes = []string{
 	ConditionReady, ConditionReconciling, ConditionStalled, ConditionPaused, ConditionPostgresReady, ConditionRedisReady,
 	ConditionMigrationsApplied, ConditionServicesAvailable, ConditionRollingOut, ConditionAwaitingApproval,
-	ConditionSecretsCurrent, ConditionBackupHealthy, ConditionObservabilityReady, ConditionAutoscalingReady,
+	ConditionSecretsCurrent, ConditionBackupHealthy, ConditionStorageHealthy, ConditionObservabilityReady, ConditionAutoscalingReady,
 }
 
 // CommerceStackStatus is what the operator found and did.

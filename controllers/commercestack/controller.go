@@ -63,6 +63,8 @@ type Config struct {
 type Measurer interface {
 	// Weights are the shares in percent that a gateway's pod gives canaries, by component.
 	Weights(ctx context.Context, address string) (map[string]int32, error)
+	// Volume asks pods, one after the other, about their database's volume.
+	Volume(ctx context.Context, addresses []string) (measure.Volume, error)
 	// Begin is called before the first measurement of a question, and may be again.
 	Begin(ctx context.Context, q measure.Question)
 	// Measure answers a question, nil without data. measure.ErrEarly means to ask later.
@@ -123,6 +125,7 @@ func New(config Config) (*Reconciler, error) {
 			{"vault", (*visit).openVault},
 			{"rotation", (*visit).rotate},
 			{"secrets", (*visit).secrets},
+			{"storage", (*visit).storage},
 			{"data", (*visit).data},
 			{"restore", (*visit).restore},
 			{"backup", (*visit).backup},

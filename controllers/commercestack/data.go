@@ -3,8 +3,10 @@ package commercestack
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -65,7 +67,40 @@ func (v *visit) redis(ctx context.Context) Result {
 		v.set(v1alpha1.ConditionRedisReady, metav1.ConditionTrue, "External", "The server is somebody else's; the pods find out whether it answers.")
 		return Result{}
 	}
+	if err := v.releaseRedis(ctx); err != nil {
+		return failed(err)
+	}
 	return v.server(ctx, server, desired.NameRedis, v1alpha1.ConditionRedisReady)
+}
+
+// overdue is how long after its time a pod that leaves may still be there.
+const overdue = 20 * time.Second
+
+// releaseRedis lets go of a pod whose node does not answer any more. A StatefulSet
+// replaces no pod before its node has said that it ended, since two servers could
+// write to one volume. Redis has none, and what it forgets comes back. Pods of
+// PostgreSQL are never let go: a person must know that their node is dead.
+func (v *visit) releaseRedis(ctx context.Context) error {
+	labels := v.instance()
+	labels[desired.LabelComponent] = desired.NameRedis
+	pods := &corev1.PodList{}
+	if err := v.Client.List(ctx, pods, client.InNamespace(v.stack.Namespace), labels); err != nil {
+		return fmt.Errorf("list pods of Redis: %w", err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if v.pass.Dry() || pod.DeletionTimestamp == nil {
+			continue
+		}
+		if wait := pod.DeletionTimestamp.Add(overdue).Sub(v.now); wait > 0 {
+			v.outcome.Add("redis", after(wait))
+			continue
+		}
+		if err := v.Client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("let go of pod %s, which its node does not end: %w", pod.Name, err)
+		}
+	}
+	return nil
 }
 
 // server keeps a server in a StatefulSet and sets its condition.
@@ -83,6 +118,10 @@ func (v *visit) server(ctx context.Context, server desired.Server, part, conditi
 		wanted = *found.Spec.Replicas
 	}
 	if err == nil && found.Status.ObservedGeneration >= found.Generation && found.Status.ReadyReplicas >= wanted {
+		if part == desired.NamePostgres && v.volumeFull() {
+			v.set(condition, metav1.ConditionFalse, reasonVolumeFull, "PostgreSQL answers, and takes no writes until its volume has room: see StorageHealthy.")
+			return Result{}
+		}
 		v.set(condition, metav1.ConditionTrue, reasonReady, fmt.Sprintf("%d of %d pods are ready.", found.Status.ReadyReplicas, wanted))
 		return Result{}
 	}

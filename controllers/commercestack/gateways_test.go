@@ -2,6 +2,7 @@ package commercestack_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
@@ -16,6 +17,8 @@ type gateways struct {
 	table []desired.CanaryRoute
 	// values by measure; without one there is no data.
 	values map[string]float64
+	// volume of the database; nil when nobody knows.
+	volume *measure.Volume
 	// asked are the questions, in order.
 	asked []measure.Question
 }
@@ -29,6 +32,16 @@ func (g *gateways) Weights(context.Context, string) (map[string]int32, error) {
 		weights[route.Component] = route.Weight
 	}
 	return weights, nil
+}
+
+// Volume is what was told of the volume last.
+func (g *gateways) Volume(_ context.Context, addresses []string) (measure.Volume, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.volume == nil || len(addresses) == 0 {
+		return measure.Volume{}, errors.New("no pod answers")
+	}
+	return *g.volume, nil
 }
 
 // Begin does nothing: values are what they are.
@@ -51,6 +64,13 @@ func (g *gateways) tell(values map[string]float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.values = values
+}
+
+// holds says what is known of the database's volume; nil is that no pod answers.
+func (g *gateways) holds(volume *measure.Volume) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.volume = volume
 }
 
 // reads lets the gateways read a routing table.

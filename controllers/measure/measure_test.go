@@ -246,3 +246,35 @@ func TestConcurrentMeasurements(t *testing.T) {
 	all.Wait()
 	_ = clock
 }
+
+// One pod that has an answer from the database is enough; a database that does not answer is no volume.
+func TestVolume(t *testing.T) {
+	t.Parallel()
+	tell := func(text string) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }))
+		t.Cleanup(server.Close)
+		return strings.TrimPrefix(server.URL, "http://")
+	}
+	const answers = "# TYPE commerce_postgres_read_only gauge\ncommerce_postgres_read_only{schema=\"order\",server=\"primary\"} "
+	const free = "# TYPE commerce_postgres_volume_free_ratio gauge\ncommerce_postgres_volume_free_ratio{schema=\"order\",server=\"primary\"} "
+	silent := tell("commerce_build_info 1\n")
+	m, _ := newMeasurer(t, "")
+	for name, test := range map[string]struct {
+		addresses []string
+		want      Volume
+		fails     bool
+	}{
+		"nobody":                   {fails: true},
+		"no database":              {addresses: []string{silent}, fails: true},
+		"no pod":                   {addresses: []string{"127.0.0.1:1"}, fails: true},
+		"somebody else's server":   {addresses: []string{tell(answers + "0\n")}},
+		"room":                     {addresses: []string{tell(answers + "0\n" + free + "0.47\n")}, want: Volume{Known: true, Free: 0.47}},
+		"full":                     {addresses: []string{tell(answers + "1\n" + free + "0.03\n")}, want: Volume{Known: true, Free: 0.03, ReadOnly: true}},
+		"the second has an answer": {addresses: []string{silent, tell(answers + "0\n" + free + "0.5\n")}, want: Volume{Known: true, Free: 0.5}},
+	} {
+		got, err := m.Volume(t.Context(), test.addresses)
+		if (err != nil) != test.fails || got != test.want {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}

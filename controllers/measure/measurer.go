@@ -103,6 +103,46 @@ func (m *Measurer) Weights(ctx context.Context, address string) (map[string]int3
 	return weights, nil
 }
 
+// Volume is what pods know of their database's volume.
+type Volume struct {
+	// Known is false where the server tells nothing, as one that somebody else runs.
+	Known bool
+	// Free is the part of the volume that is free.
+	Free float64
+	// ReadOnly says that the server takes no writes.
+	ReadOnly bool
+}
+
+// Metrics of the database's volume.
+const (
+	volumeFree = "commerce_postgres_volume_free_ratio"
+	readOnly   = "commerce_postgres_read_only"
+)
+
+// Volume asks pods that have a database about its volume, one after the other
+// until one has an answer from it.
+func (m *Measurer) Volume(ctx context.Context, addresses []string) (Volume, error) {
+	var failures []error
+	for _, address := range addresses {
+		page, err := m.read(ctx, address)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		for _, metric := range page[readOnly].GetMetric() {
+			volume := Volume{ReadOnly: metric.GetGauge().GetValue() == 1}
+			for _, free := range page[volumeFree].GetMetric() {
+				volume.Known, volume.Free = true, free.GetGauge().GetValue()
+			}
+			return volume, nil
+		}
+	}
+	return Volume{}, errors.Join(append(failures, errNoVolume)...)
+}
+
+// errNoVolume says that no pod has an answer from its database.
+var errNoVolume = errors.New("no pod knows its database's volume")
+
 // Begin reads what the first interval of a question begins with, once.
 func (m *Measurer) Begin(ctx context.Context, q Question) {
 	if q.Query != "" || m.has(q) {

@@ -11,7 +11,7 @@ import (
 	"github.com/commercestack/commercestack/hack/cluster/process"
 )
 
-// cluster is the node on this machine.
+// cluster is a node on this machine: the first, or the one of worker.
 type cluster struct {
 	layout     layout.Layout
 	version    string
@@ -82,14 +82,22 @@ func (c *cluster) kubectl(ctx context.Context, input string, args ...string) (st
 	return host.Output(ctx, input, append([]string{c.programs["kubectl"], "--kubeconfig", c.layout.Kubeconfig()}, args...)...)
 }
 
-// status prints the components and the nodes.
-func (c *cluster) status(ctx context.Context) error {
-	for _, name := range components {
+func (c *cluster) printComponents(names []string) {
+	for _, name := range names {
 		state := "stopped"
 		if c.supervisor.Alive(name) {
 			state = "running"
 		}
 		fmt.Printf("%-24s %s\n", name, state)
+	}
+}
+
+// status prints the components and the nodes.
+func (c *cluster) status(ctx context.Context) error {
+	c.printComponents(components)
+	if worker := c.worker(); worker.exists() {
+		fmt.Println(worker.layout.Node().Name)
+		worker.printComponents(nodeComponents)
 	}
 	if c.alive() == 0 {
 		return nil

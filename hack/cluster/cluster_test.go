@@ -140,7 +140,7 @@ func TestRunSaysWhatItCanDo(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{}, {"start"}, {"up", "down"}} {
 		err := run(t.Context(), args)
-		if err == nil || !strings.Contains(err.Error(), "check, down, images, outage, status, up") {
+		if err == nil || !strings.Contains(err.Error(), "check, down, images, node add, node lose, node remove, outage, status, up") {
 			t.Errorf("run(%q) = %v", args, err)
 		}
 	}

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"maps"
+
 	"github.com/commercestack/commercestack/hack/cluster/layout"
 )
 
-// arguments is the command line of each component.
+// arguments is the command line of each component of the first node.
 func (c *cluster) arguments() map[string][]string {
 	pki, config := c.layout.PKI, c.layout.Config
-	return map[string][]string{
+	all := map[string][]string{
 		"etcd": {
 			c.programs["etcd"], "--name=" + layout.NodeName, "--data-dir=" + c.layout.State("etcd"),
 			"--listen-client-urls=https://" + layout.NodeIP + ":2379", "--advertise-client-urls=https://" + layout.NodeIP + ":2379",
@@ -18,7 +20,6 @@ func (c *cluster) arguments() map[string][]string {
 			// the disk at each of them costs seconds.
 			"--unsafe-no-fsync", "--log-level=warn",
 		},
-		"containerd": {"containerd", "--config", config("containerd.toml")},
 		"kube-apiserver": {
 			c.programs["kube-apiserver"], "--advertise-address=" + layout.NodeIP, "--bind-address=" + layout.NodeIP, "--secure-port=6443",
 			"--etcd-servers=https://" + layout.NodeIP + ":2379", "--etcd-cafile=" + pki("etcd-ca.crt"),
@@ -51,12 +52,22 @@ func (c *cluster) arguments() map[string][]string {
 			"--authentication-kubeconfig=" + config(userScheduler+".kubeconfig"), "--authorization-kubeconfig=" + config(userScheduler+".kubeconfig"),
 			"--bind-address=" + layout.NodeIP, "--leader-elect=false", "--cert-dir=" + c.layout.State("kube-scheduler"),
 		},
+	}
+	maps.Copy(all, c.nodeArguments())
+	return all
+}
+
+// nodeArguments is the command line of what every node runs.
+func (c *cluster) nodeArguments() map[string][]string {
+	config, node := c.layout.Config, c.layout.Node()
+	return map[string][]string{
+		"containerd": {"containerd", "--config", config("containerd.toml")},
 		"kube-proxy": {c.programs["kube-proxy"], "--config=" + config("kube-proxy.yaml")},
-		"node-agent": {c.programs["node-agent"], "--kubeconfig=" + config(userAgent+".kubeconfig"), "--volumes=" + c.layout.Volumes(), "--node=" + layout.NodeName},
+		"node-agent": {c.programs["node-agent"], "--kubeconfig=" + config(userAgent+".kubeconfig"), "--volumes=" + c.layout.Volumes(), "--node=" + node.Name},
 		"kubelet": {
-			c.programs["kubelet"], "--config=" + config("kubelet.yaml"), "--kubeconfig=" + config(userKubelet+".kubeconfig"),
+			c.programs["kubelet"], "--config=" + config("kubelet.yaml"), "--kubeconfig=" + config(node.Kubelet+".kubeconfig"),
 			"--root-dir=" + c.layout.State("kubelet"), "--cert-dir=" + c.layout.State("kubelet", "pki"),
-			"--hostname-override=" + layout.NodeName, "--node-ip=" + layout.NodeIP, "--node-labels=node.kubernetes.io/instance-type=local",
+			"--hostname-override=" + node.Name, "--node-ip=" + node.IP, "--node-labels=node.kubernetes.io/instance-type=local",
 		},
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/commercestack/commercestack/hack/cluster/host"
-	"github.com/commercestack/commercestack/hack/cluster/layout"
 )
 
 // grace is how long a component may take to end by itself. All that it would save
@@ -39,6 +38,9 @@ func (c *cluster) down(ctx context.Context) error {
 
 // remove works on whatever is there, also after a crash at any point of up.
 func (c *cluster) remove(ctx context.Context) error {
+	if err := c.worker().end(ctx); err != nil {
+		return err
+	}
 	// The kubelet first, or it would start pods again while they are ended; and
 	// containerd last, since it takes note of their end.
 	for _, name := range slices.Backward(components) {
@@ -49,7 +51,7 @@ func (c *cluster) remove(ctx context.Context) error {
 		}
 	}
 	c.progress.line("kubelet and control plane have ended")
-	if err := host.EndCgroup(ctx, layout.CgroupRoot); err != nil {
+	if err := host.EndCgroup(ctx, c.layout.Node().CgroupRoot); err != nil {
 		return err
 	}
 	sockets := host.ShimSockets(c.layout.Run("containerd"))

@@ -27,7 +27,13 @@ func (c *cluster) images(ctx context.Context) error {
 	if !c.supervisor.Alive("containerd") {
 		return errors.New("no cluster is running: make cluster-up starts one")
 	}
-	return c.load(ctx, catalog.Platform())
+	if err := c.load(ctx, catalog.Platform()); err != nil {
+		return err
+	}
+	if worker := c.worker(); worker.supervisor.Alive("containerd") {
+		return worker.load(ctx, catalog.Platform())
+	}
+	return nil
 }
 
 func (c *cluster) load(ctx context.Context, names []string) error {

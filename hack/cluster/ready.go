@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/commercestack/commercestack/hack/cluster/host"
-	"github.com/commercestack/commercestack/hack/cluster/layout"
 )
 
 // processors is how many cores the components may use at once; on a machine with
@@ -33,7 +32,7 @@ func (c *cluster) apiReady(ctx context.Context) error {
 }
 
 func (c *cluster) nodeReady(ctx context.Context) error {
-	out, err := c.kubectl(ctx, "", "get", "node", layout.NodeName, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	out, err := c.kubectl(ctx, "", "get", "node", c.layout.Node().Name, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 	if err != nil {
 		return err
 	}

@@ -21,16 +21,15 @@ var files embed.FS
 type values struct {
 	layout.Layout
 
-	NodeName, NodeIP, PodCIDR, DNSServiceIP, Domain, CgroupRoot, Network string
-	CNIPlugins, Provisioner                                              string
-	PauseImage, CoreDNSImage, MetricsServerImage, ProbeImage             string
+	PodCIDR, DNSServiceIP, Domain, Network                   string
+	CNIPlugins, Provisioner                                  string
+	PauseImage, CoreDNSImage, MetricsServerImage, ProbeImage string
 }
 
 func newValues(place layout.Layout) values {
 	return values{
-		Layout:   place,
-		NodeName: layout.NodeName, NodeIP: layout.NodeIP, PodCIDR: layout.PodCIDR, DNSServiceIP: layout.DNSServiceIP,
-		Domain: layout.Domain, CgroupRoot: layout.CgroupRoot, Network: layout.CNINetwork,
+		Layout:  place,
+		PodCIDR: layout.PodCIDR, DNSServiceIP: layout.DNSServiceIP, Domain: layout.Domain, Network: layout.CNINetwork,
 		CNIPlugins: "/usr/lib/cni", Provisioner: layout.Provisioner,
 		PauseImage: pauseImage, CoreDNSImage: coreDNSImage, MetricsServerImage: metricsServerImage, ProbeImage: probeImage,
 	}

@@ -14,7 +14,6 @@ const (
 	userAdmin     = "admin"
 	userManager   = "kube-controller-manager"
 	userScheduler = "kube-scheduler"
-	userKubelet   = "kubelet"
 	userProxy     = "kube-proxy"
 	userAgent     = "node-agent"
 )
@@ -28,14 +27,9 @@ func (c *cluster) makeTrust() error {
 				"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + layout.Domain,
 			}},
 			{Name: "kube-apiserver-kubelet-client", CommonName: "kube-apiserver-kubelet-client"},
-			{
-				Name: "kubelet-server", CommonName: "system:node:" + layout.NodeName, Organizations: []string{"system:nodes"},
-				Hosts: []string{layout.NodeIP, layout.NodeName},
-			},
 			{Name: userAdmin, CommonName: "kubernetes-admin", Organizations: []string{"system:masters"}},
 			{Name: userManager, CommonName: "system:kube-controller-manager"},
 			{Name: userScheduler, CommonName: "system:kube-scheduler"},
-			{Name: userKubelet, CommonName: "system:node:" + layout.NodeName, Organizations: []string{"system:nodes"}},
 			{Name: userProxy, CommonName: "system:kube-proxy"},
 			{Name: userAgent, CommonName: "commercestack:node-agent"},
 		},
@@ -44,6 +38,13 @@ func (c *cluster) makeTrust() error {
 			{Name: "etcd", CommonName: "etcd", Hosts: []string{layout.NodeIP}},
 			{Name: "etcd-client", CommonName: "kube-apiserver"},
 		},
+	}
+	// The second node's are made with the first's: their authority signs only here.
+	for _, node := range []layout.Node{c.layout.Node(), c.layout.Worker().Node()} {
+		user, groups := "system:node:"+node.Name, []string{"system:nodes"}
+		issued["ca"] = append(issued["ca"],
+			pki.Request{Name: node.Kubelet, CommonName: user, Organizations: groups},
+			pki.Request{Name: node.Kubelet + "-server", CommonName: user, Organizations: groups, Hosts: []string{node.IP, node.Name}})
 	}
 	for name, requests := range issued {
 		authority, err := pki.NewAuthority(c.layout.PKI(), name)
@@ -62,7 +63,12 @@ func (c *cluster) makeTrust() error {
 	if err := c.writeKubeconfig(c.layout.Kubeconfig(), userAdmin); err != nil {
 		return err
 	}
-	for _, user := range []string{userManager, userScheduler, userKubelet, userProxy, userAgent} {
+	return c.writeKubeconfigs(userManager, userScheduler, c.layout.Node().Kubelet, userProxy, userAgent)
+}
+
+// writeKubeconfigs writes the kubeconfigs of the node's components.
+func (c *cluster) writeKubeconfigs(users ...string) error {
+	for _, user := range users {
 		if err := c.writeKubeconfig(c.layout.Config(user+".kubeconfig"), user); err != nil {
 			return err
 		}

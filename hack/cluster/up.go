@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/commercestack/commercestack/hack/cluster/host"
-	"github.com/commercestack/commercestack/hack/cluster/layout"
 	"github.com/commercestack/commercestack/hack/cluster/process"
 	"github.com/commercestack/commercestack/hack/image/catalog"
 )
@@ -78,21 +77,13 @@ func (c *cluster) printKubeconfig() {
 
 // prepare makes folders, network, control groups, certificates and configuration.
 func (c *cluster) prepare(ctx context.Context) error {
-	for _, dir := range []string{c.layout.Run(), c.layout.Config(), c.layout.Logs(), c.layout.Volumes(), c.layout.State("kubelet")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("make the cluster's folders: %w", err)
-		}
-	}
-	// Logs tell about the last run only.
-	for _, name := range components {
-		if err := os.RemoveAll(c.supervisor.LogFile(name)); err != nil {
-			return fmt.Errorf("remove an old log: %w", err)
-		}
+	if err := c.makeFolders(components); err != nil {
+		return err
 	}
 	if err := host.SaveSettings(c.layout.Run("settings")); err != nil {
 		return err
 	}
-	if err := host.MakeCgroup(layout.CgroupRoot); err != nil {
+	if err := host.MakeCgroup(c.layout.Node().CgroupRoot); err != nil {
 		return err
 	}
 	if err := host.NetworkUp(ctx, c.layout); err != nil {
@@ -102,6 +93,21 @@ func (c *cluster) prepare(ctx context.Context) error {
 		return err
 	}
 	return c.writeConfigs()
+}
+
+// makeFolders makes the node's folders and removes the logs of its last run.
+func (c *cluster) makeFolders(components []string) error {
+	for _, dir := range []string{c.layout.Run(), c.layout.Config(), c.layout.Logs(), c.layout.Volumes(), c.layout.State("kubelet")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make the node's folders: %w", err)
+		}
+	}
+	for _, name := range components {
+		if err := os.RemoveAll(c.supervisor.LogFile(name)); err != nil {
+			return fmt.Errorf("remove an old log: %w", err)
+		}
+	}
+	return nil
 }
 
 // startAll starts the components, each as soon as what it needs is there.
@@ -184,9 +190,16 @@ func await(ctx context.Context, done <-chan struct{}) error {
 }
 
 func (c *cluster) start(name string, arguments map[string][]string) error {
+	args := arguments[name]
+	if c.layout.Second {
+		var err error
+		if args, err = c.inOwnMounts(name, args); err != nil {
+			return err
+		}
+	}
 	return c.supervisor.Start(process.Spec{
 		Name: name,
-		Args: host.InNamespace(c.layout, arguments[name]...),
+		Args: host.InNamespace(c.layout, args...),
 		Env:  []string{"GOMAXPROCS=" + processors(), "GODEBUG=", "KUBECONFIG="},
 	})
 }

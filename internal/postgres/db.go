@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ type Config struct {
 	StatementTimeout time.Duration
 	// LockTimeout ends waiting for a row or table lock; 5 s.
 	LockTimeout time.Duration
-	// IdleInTransactionTimeout ends a transaction nobody works in, so that a hung process frees its locks; 30 s.
+	// IdleInTransactionTimeout ends a transaction nobody works in, so that a hung or vanished process frees its locks; 10 s.
 	IdleInTransactionTimeout time.Duration
 	// ConnectTimeout bounds one attempt to connect; 5 s.
 	ConnectTimeout time.Duration
@@ -55,7 +56,7 @@ func (c *Config) setDefaults() error {
 	}
 	setDefault(&c.StatementTimeout, 15*time.Second)
 	setDefault(&c.LockTimeout, 5*time.Second)
-	setDefault(&c.IdleInTransactionTimeout, 30*time.Second)
+	setDefault(&c.IdleInTransactionTimeout, 10*time.Second)
 	setDefault(&c.ConnectTimeout, 5*time.Second)
 	if c.ApplicationName == "" {
 		c.ApplicationName = "commerce-" + c.Schema
@@ -123,6 +124,7 @@ func newPool(ctx context.Context, config Config, url string) (*pgxpool.Pool, err
 	pool.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	pool.ConnConfig.StatementCacheCapacity = 512
 	pool.ConnConfig.Tracer = config.Tracer
+	pool.ConnConfig.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: aliveIdle, Interval: aliveEvery, Count: aliveTries}}).DialContext
 	pool.BeforeConnect = rereadTLS(url)
 	pool.AfterConnect = registerUUID
 	params := pool.ConnConfig.RuntimeParams
@@ -132,6 +134,11 @@ func newPool(ctx context.Context, config Config, url string) (*pgxpool.Pool, err
 	params["statement_timeout"] = milliseconds(config.StatementTimeout)
 	params["lock_timeout"] = milliseconds(config.LockTimeout)
 	params["idle_in_transaction_session_timeout"] = milliseconds(config.IdleInTransactionTimeout)
+	// Sessions of a machine that vanished would keep their places among max_connections for two hours.
+	params["tcp_keepalives_idle"] = seconds(aliveIdle)
+	params["tcp_keepalives_interval"] = seconds(aliveEvery)
+	params["tcp_keepalives_count"] = strconv.Itoa(aliveTries)
+	params["tcp_user_timeout"] = milliseconds(aliveIdle + aliveTries*aliveEvery)
 	return pgxpool.NewWithConfig(ctx, pool)
 }
 
@@ -150,6 +157,15 @@ func rereadTLS(url string) func(context.Context, *pgx.ConnConfig) error {
 		return nil
 	}
 }
+
+// Both sides of a connection ask a silent peer whether it lives, and give it up after 25 seconds.
+const (
+	aliveIdle  = 10 * time.Second
+	aliveEvery = 5 * time.Second
+	aliveTries = 3
+)
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(d.Milliseconds(), 10)

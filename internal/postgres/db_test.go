@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,8 @@ func TestSessionsHaveTheirSettings(t *testing.T) {
 	})
 	for setting, want := range map[string]string{
 		"search_path": `"order", "extensions"`, "statement_timeout": "15s", "lock_timeout": "2s", "timezone": "UTC",
-		"idle_in_transaction_session_timeout": "30s", "application_name": "test",
+		"idle_in_transaction_session_timeout": "10s", "application_name": "test",
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "25000",
 	} {
 		var got string
 		if err := db.SQL().QueryRowContext(t.Context(), "SELECT current_setting($1)", setting).Scan(&got); err != nil || got != want {
@@ -202,5 +204,59 @@ func TestCountQueriesSeesTransactions(t *testing.T) {
 	})
 	if got != 3 {
 		t.Errorf("%d statements, want begin, insert, commit", got)
+	}
+}
+
+// What the server tells of its volume is a metric, and so is that it takes no writes; a server that tells nothing has no such metric.
+func TestCollectorTellsOfTheVolume(t *testing.T) {
+	t.Parallel()
+	database := pgtest.NewDatabase(t, pgtest.Schema{Component: "order"})
+	for name, test := range map[string]struct {
+		options  string
+		free     float64
+		known    bool
+		readOnly float64
+	}{
+		"a server of the operator": {options: "-c commerce.volume_free=47", free: 0.47, known: true},
+		"its volume is full":       {options: "-c commerce.volume_free=3 -c default_transaction_read_only=on", free: 0.03, known: true, readOnly: 1},
+		"another server":           {},
+	} {
+		address, err := url.Parse(database.URL("order"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := address.Query()
+		query.Set("options", test.options)
+		address.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
+		metrics := gather(t, open(t, postgres.Config{URL: address.String(), Schema: "order"}))
+		if got, known := metrics["commerce_postgres_volume_free_ratio primary"]; known != test.known || got != test.free {
+			t.Errorf("%s: %v of the volume is free (%t), want %v", name, got, known, test.free)
+		}
+		if got, known := metrics["commerce_postgres_read_only primary"]; !known || got != test.readOnly {
+			t.Errorf("%s: read only %v (%t), want %v", name, got, known, test.readOnly)
+		}
+	}
+}
+
+// A database that takes no writes says so, and reading goes on.
+func TestWritesToAFullDatabase(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, "order", nil)
+	for name, statements := range map[string][]string{
+		"read-only": {"SET LOCAL transaction_read_only = on", "INSERT INTO inbox (subscriber, event_id) VALUES ('a', gen_random_uuid())"},
+		"no room":   {"DO $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$"},
+	} {
+		err := db.InTx(t.Context(), func(ctx context.Context, tx *postgres.Tx) error {
+			for _, statement := range statements {
+				if _, err := tx.ExecContext(ctx, statement); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		failure := fault.From(err)
+		if failure == nil || failure.Kind != fault.KindUnavailable || !strings.Contains(failure.Message, "nothing can be changed") || failure.RetryAfter < 10*time.Second {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

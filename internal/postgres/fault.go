@@ -17,7 +17,11 @@ import (
 	"github.com/commercestack/commercestack/internal/fault"
 )
 
-const retryAfter = time.Second
+const (
+	retryAfter = time.Second
+	// fullRetryAfter is longer: a person makes room, or a standby takes over.
+	fullRetryAfter = 15 * time.Second
+)
 
 // Fault turns an error of the database's condition into an Unavailable fault: a lost or refused connection, a
 // timeout, no connections or memory left, a server that starts, stops or became read-only, and deadlocks that stayed
@@ -27,6 +31,10 @@ const retryAfter = time.Second
 func Fault(err error) error {
 	if err == nil || fault.From(err) != nil || !unavailable(err) {
 		return err
+	}
+	if slices.Contains(fullStates, sqlState(err)) {
+		return fault.Unavailable("database", fullRetryAfter).
+			WithMessage("nothing can be changed at the moment, please try again later; reading goes on").WithCause(err)
 	}
 	return fault.Unavailable("database", retryAfter).WithCause(err)
 }
@@ -39,7 +47,7 @@ var (
 		"58", // system errors outside of PostgreSQL, such as I/O
 	}
 	unavailableStates = []string{
-		"25006", // read-only transaction: the primary was demoted
+		stateReadOnly,
 		"25P03", // idle-in-transaction timeout
 		"25P04", // transaction timeout
 		"55P03", // lock not available within lock_timeout
@@ -52,6 +60,9 @@ var (
 		stateDeadlock,
 	}
 )
+
+// fullStates are those of a server that answers and takes no writes.
+var fullStates = []string{stateReadOnly, stateDiskFull}
 
 func unavailable(err error) bool {
 	if errors.Is(err, context.Canceled) {

@@ -12,6 +12,9 @@ const (
 	stateCheckViolation       = "23514"
 	stateSerializationFailure = "40001"
 	stateDeadlock             = "40P01"
+	// stateReadOnly refuses a write: the volume is nearly full, or the primary was demoted.
+	stateReadOnly = "25006"
+	stateDiskFull = "53100"
 )
 
 // IsUnique tells whether err is the violation of the named unique constraint or index; an empty name means any.

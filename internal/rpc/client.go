@@ -29,6 +29,8 @@ const (
 	tripAfter = 5
 	// openFor is how long an open circuit breaker refuses before it tries again.
 	openFor = 5 * time.Second
+	// countFor is how long an answer counts: what was answered long ago says nothing about a target that is dead now.
+	countFor = 5 * time.Second
 )
 
 // ClientOptions configure a client.
@@ -76,8 +78,11 @@ var (
 
 func newBreaker(target string) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
-		Name: target, Timeout: openFor, MaxRequests: 1,
-		ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= tripAfter },
+		Name: target, Timeout: openFor, MaxRequests: 1, Interval: countFor,
+		// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			return counts.ConsecutiveFailures >= tripAfter && 2*counts.TotalFailures >= counts.Requests
+		},
 		IsSuccessful: func(err error) bool { return !errors.Is(err, errUnreachable) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
 	})

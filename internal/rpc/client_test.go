@@ -121,6 +121,43 @@ func refusing(t *testing.T, status int) (*httptest.Server, *atomic.Int32) {
 	return server, &asked
 }
 
+// TestCircuitBreakerForgivesOneDeadPod: the calls that waited for it fail at the same moment, in the middle of others that are answered.
+func TestCircuitBreakerForgivesOneDeadPod(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.stock.commit = func(context.Context, *productv1.CommitReservationRequest) error { return nil }
+	var dead atomic.Bool
+	base := b.http.Client().Transport
+	through := roundTripper(func(r *http.Request) (*http.Response, error) {
+		if dead.Load() {
+			_ = r.Body.Close()
+			return nil, errors.New("connection lost")
+		}
+		return base.RoundTrip(r)
+	})
+	client := rpc.NewClient(rpc.NewTransport(&http.Client{Transport: through}, b.http.URL), rpc.ClientOptions{Caller: "order", Target: "product", Remote: true, Signer: b.signer})
+	for range 20 {
+		if err := commit(t.Context(), client); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dead.Store(true)
+	for range 8 {
+		if err := commit(t.Context(), client); err == nil {
+			t.Fatal("a lost connection is no failure")
+		}
+	}
+	dead.Store(false)
+	if err := commit(t.Context(), client); err != nil {
+		t.Errorf("the pods beside the dead one are given up too: %v", err)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func TestCircuitBreaker(t *testing.T) {
 	t.Parallel()
 	signer, err := identity.NewSigner(identity.GenerateKeys())

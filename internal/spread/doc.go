@@ -12,4 +12,10 @@
 //
 // Requests that run on the old connection end there; it is closed when it has
 // none left, by the client, so that no request is lost to a closing peer.
+//
+// A peer can die without a word, and its address may lead to it for most of a
+// minute. So a request takes the lane on which the fewest wait for an answer: on
+// a dead one they pile up, and what comes after them goes elsewhere before
+// anybody knows why. A lane whose connection failed is left alone for a second;
+// then one request tries a new one, and goes over another lane when there is none.
 package spread

@@ -28,6 +28,8 @@ const (
 	// Connections out of use are closed once they are idle; they are looked at this often, for this many times.
 	retireEvery  = 15 * time.Second
 	retireChecks = 20
+	// tryAgain is how long a lane that lost its connection is left alone, unless there is no other.
+	tryAgain = time.Second
 )
 
 // Transport implements http.RoundTripper. It is safe for concurrent use.
@@ -61,59 +63,130 @@ type lane struct {
 	current atomic.Pointer[stretch]
 	// moving is held by the one request that tries a new connection.
 	moving atomic.Bool
+	// waiting is how many requests have no answer yet.
+	waiting atomic.Int64
 }
 
 // stretch is the time in which a lane has one connection.
 type stretch struct {
 	transport *http.Transport
 	until     time.Time
+	// lost is when the connection failed, in nanoseconds, or 0. The next request that
+	// may try another connection comes a while after that.
+	lost atomic.Int64
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	h := t.host(r.URL.Host)
-	l := &h.lanes[int(h.next.Add(1))%len(h.lanes)]
-	old := l.current.Load()
-	if old != nil && t.config.Now().Before(old.until) {
-		return old.transport.RoundTrip(r)
-	}
-	if old == nil {
-		fresh := t.stretch()
-		if !l.current.CompareAndSwap(nil, fresh) {
-			fresh = l.current.Load()
+	first := h.quietest(t.config.Now(), nil)
+	for l := first; ; {
+		response, sent, err := t.through(l, r)
+		if err == nil || sent || r.Context().Err() != nil {
+			if err != nil && !sent && r.Body != nil {
+				_ = r.Body.Close()
+			}
+			return response, err
 		}
-		return fresh.transport.RoundTrip(r)
+		// Nothing was sent: another connection may have more luck, whatever the request is.
+		next := h.quietest(t.config.Now(), l)
+		if next == nil || next == first || next.broken() {
+			if r.Body != nil {
+				_ = r.Body.Close()
+			}
+			return nil, err
+		}
+		l, r = next, Again(r)
 	}
-	if !l.moving.CompareAndSwap(false, true) {
-		return old.transport.RoundTrip(r)
+}
+
+// quietest is the lane on which the fewest requests wait for an answer. One whose
+// peer is dead is avoided so long before anybody knows that it is. Lanes that lost
+// their connection are taken when it is time to try them again, and when there is
+// no other. The lane that was tried is left out.
+func (h *host) quietest(now time.Time, tried *lane) *lane {
+	start := int(h.next.Add(1))
+	var best, last *lane
+	for i := range h.lanes {
+		l := &h.lanes[(start+i)%len(h.lanes)]
+		switch {
+		case l == tried:
+		case !l.usable(now):
+			last = cmp.Or(last, l)
+		case best == nil || l.waiting.Load() < best.waiting.Load():
+			best = l
+		}
+	}
+	return cmp.Or(best, last)
+}
+
+// broken tells whether the lane has lost its connection.
+func (l *lane) broken() bool {
+	current := l.current.Load()
+	return current != nil && current.lost.Load() != 0
+}
+
+// usable holds for a lane with a connection, and for one without that should be tried.
+func (l *lane) usable(now time.Time) bool {
+	current := l.current.Load()
+	if current == nil {
+		return true
+	}
+	lost := current.lost.Load()
+	return lost == 0 || !l.moving.Load() && now.Sub(time.Unix(0, lost)) >= tryAgain
+}
+
+// through sends the request over the lane.
+func (t *Transport) through(l *lane, r *http.Request) (response *http.Response, sent bool, err error) {
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
+	now := t.config.Now()
+	old := l.current.Load()
+	if old == nil {
+		l.current.CompareAndSwap(nil, t.stretch())
+		old = l.current.Load()
+	}
+	over := !now.Before(old.until) || old.lost.Load() != 0
+	if !over || !l.moving.CompareAndSwap(false, true) {
+		return t.send(old, r)
 	}
 	defer l.moving.Store(false)
+	if current := l.current.Load(); current != old {
+		return t.send(current, r) // another request has moved it meanwhile
+	}
 	return t.move(l, old, r)
+}
+
+// send sends the request over a connection, and remembers when there is none.
+func (t *Transport) send(s *stretch, r *http.Request) (*http.Response, bool, error) {
+	response, sent, unreadable, err := attempt(s.transport, r)
+	if err != nil && !unreadable && r.Context().Err() == nil {
+		s.lost.Store(t.config.Now().UnixNano())
+	}
+	return response, sent, err
 }
 
 // move sends the request over a new connection and lets the lane follow when
 // the connection is good.
-func (t *Transport) move(l *lane, old *stretch, r *http.Request) (*http.Response, error) {
-	if l.current.Load() != old {
-		return l.current.Load().transport.RoundTrip(r) // another request has moved it meanwhile
-	}
+func (t *Transport) move(l *lane, old *stretch, r *http.Request) (*http.Response, bool, error) {
 	fresh := t.stretch()
 	response, sent, err := Attempt(fresh.transport, r)
 	if !sent && r.Context().Err() == nil {
+		if old.lost.Load() != 0 {
+			old.lost.Store(t.config.Now().UnixNano())
+			return nil, false, err
+		}
 		// There is no new connection now: what exists goes on, and is asked again after a while.
 		l.current.CompareAndSwap(old, &stretch{transport: old.transport, until: t.config.Now().Add(t.life())})
-		return old.transport.RoundTrip(Again(r))
+		return t.send(old, Again(r))
 	}
 	if err != nil {
 		retire(fresh.transport, retireChecks)
-		if !sent && r.Body != nil {
-			_ = r.Body.Close()
-		}
-		return response, err
+		return response, sent, err
 	}
 	l.current.Store(fresh)
 	retire(old.transport, retireChecks)
-	return response, nil
+	return response, true, nil
 }
 
 // retire closes the connections of a transport as they become idle.

@@ -350,3 +350,173 @@ func (c *closeCounter) Close() error {
 	c.closed.Add(1)
 	return nil
 }
+
+// silence is a service whose connections can all fall silent, as those to a machine that lost its power.
+type silence struct {
+	*service
+
+	mu     sync.Mutex
+	conns  []net.Conn
+	silent atomic.Bool
+}
+
+// newSilence passes every second connection to the first pod, which can fall silent, and the rest to the second.
+func newSilence(t *testing.T, first, second *pod) *silence {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &silence{service: &service{listener: listener}}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { s.carry(conn, first, second) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		s.mu.Lock()
+		for _, conn := range s.conns {
+			_ = conn.Close()
+		}
+		s.mu.Unlock()
+		running.Wait()
+	})
+	return s
+}
+
+func (s *silence) carry(conn net.Conn, first, second *pod) {
+	dead := s.opened.Add(1)%2 == 1
+	to := second.address
+	if dead {
+		to = first.address
+	}
+	other, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	s.conns = append(s.conns, conn, other)
+	s.mu.Unlock()
+	pass := func(to, from net.Conn) {
+		buffer := make([]byte, 1<<10)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				_ = to.(*net.TCPConn).CloseWrite()
+				return
+			}
+			if dead && s.silent.Load() {
+				continue
+			}
+			_, _ = to.Write(buffer[:n])
+		}
+	}
+	go pass(other, conn)
+	pass(conn, other)
+}
+
+// TestDeadPeerIsAvoided: of the requests after the death of a peer that says nothing, each lane to it
+// holds about as many as are under way on another lane; all others are answered at once, and those that are held end when the peer is given up.
+func TestDeadPeerIsAvoided(t *testing.T) {
+	t.Parallel()
+	first, second := newPod(t), newPod(t)
+	behind := newSilence(t, first, second)
+	transport := spread.New(spread.Config{Lanes: 4, Life: time.Hour}, func() *http.Transport {
+		one := lane()
+		one.HTTP2 = &http.HTTP2Config{SendPingTimeout: 500 * time.Millisecond, PingTimeout: 500 * time.Millisecond}
+		return one
+	})
+	defer transport.CloseIdleConnections()
+	for range 8 {
+		if err := post(t.Context(), transport, behind.url()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first.requests.Load() == 0 || second.requests.Load() == 0 {
+		t.Fatalf("%d and %d requests arrived, want some at both", first.requests.Load(), second.requests.Load())
+	}
+	behind.silent.Store(true)
+	var held, slow atomic.Int64
+	var running sync.WaitGroup
+	for range 200 {
+		running.Go(func() {
+			started := time.Now()
+			if err := post(t.Context(), transport, behind.url()); err != nil {
+				held.Add(1)
+			}
+			if time.Since(started) > 5*time.Second {
+				slow.Add(1)
+			}
+		})
+		time.Sleep(2 * time.Millisecond)
+	}
+	running.Wait()
+	if got := held.Load(); got == 0 || got > 20 {
+		t.Errorf("%d of 200 requests were lost on two dead lanes of four", got)
+	}
+	if slow.Load() != 0 {
+		t.Errorf("%d requests waited for a dead peer", slow.Load())
+	}
+}
+
+// TestWritesGoOverAnotherLane: a lane that finds no connection sends nothing, so even a body that cannot be
+// repeated goes over another, and the lane is tried again later.
+func TestWritesGoOverAnotherLane(t *testing.T) {
+	t.Parallel()
+	only := newPod(t)
+	behind := newService(t, only)
+	var refused atomic.Bool
+	var dials atomic.Int64
+	broken := make(chan net.Conn, 8)
+	var now atomic.Int64
+	now.Store(time.Now().UnixNano())
+	transport := spread.New(spread.Config{Lanes: 2, Life: time.Hour, Now: func() time.Time { return time.Unix(0, now.Load()) }}, func() *http.Transport {
+		one := lane()
+		one.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			if refused.Load() {
+				return nil, errors.New("nobody is there")
+			}
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil {
+				broken <- conn
+			}
+			return conn, err
+		}
+		return one
+	})
+	defer transport.CloseIdleConnections()
+	for range 4 {
+		if err := post(t.Context(), transport, behind.url()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused.Store(true)
+	_ = (<-broken).Close()
+	time.Sleep(50 * time.Millisecond)
+	before := dials.Load()
+	for i := range 20 {
+		if err := post(t.Context(), transport, behind.url()); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+	}
+	if tried := dials.Load() - before; tried != 1 {
+		t.Errorf("a lane without a connection tried %d times within a second", tried)
+	}
+	refused.Store(false)
+	now.Add(int64(2 * time.Second))
+	for range 4 {
+		if err := post(t.Context(), transport, behind.url()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(broken) != 2 {
+		t.Errorf("%d connections, want one again for each lane", len(broken))
+	}
+}

@@ -36,6 +36,8 @@ const (
 	proxyBackoff    = 25 * time.Millisecond
 	breakerFailures = 10
 	breakerOpen     = 2 * time.Second
+	// breakerWindow is how long answers count.
+	breakerWindow = 5 * time.Second
 )
 
 // backend is how one component in other processes is reached.
@@ -66,20 +68,28 @@ func newBackend(component string, targets []Target, transport http.RoundTripper,
 	return b, nil
 }
 
-// guarded returns a transport with a circuit breaker of its own.
+// guarded returns a transport with circuit breakers of its own. Reads have another
+// than the rest: while a database takes no writes, what is read is still there.
 func (b *backend) guarded(name, variant string) *retryTransport {
 	return &retryTransport{
 		component: b.component, next: b.transport, figures: b.metrics.of(b.component, variant),
-		breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
-			Name: name, Timeout: breakerOpen,
-			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= breakerFailures },
-			// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
-			IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
-			OnStateChange: func(name string, from, to gobreaker.State) {
-				b.logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
-			},
-		}),
+		breaker: b.newBreaker(name), reads: b.newBreaker(name + " reads"), //nolint:bodyclose // breakers, not answers
 	}
+}
+
+func (b *backend) newBreaker(name string) *gobreaker.CircuitBreaker[*http.Response] {
+	return gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
+		Name: name, Timeout: breakerOpen, Interval: breakerWindow,
+		// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			return counts.ConsecutiveFailures >= breakerFailures && 2*counts.TotalFailures >= counts.Requests
+		},
+		// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
+		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			b.logger.Warn("circuit changed", slog.String("backend", name), slog.String("from", from.String()), slog.String("to", to.String()))
+		},
+	})
 }
 
 // proxy forwards to the component over the network. A request that is safe to
@@ -213,7 +223,8 @@ type retryTransport struct {
 	component string
 	next      http.RoundTripper
 	figures   *figures
-	breaker   *gobreaker.CircuitBreaker[*http.Response]
+	// breaker guards what changes something, reads what does not.
+	breaker, reads *gobreaker.CircuitBreaker[*http.Response]
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -248,7 +259,11 @@ func (t *retryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // failures of the peer but are still passed on.
 func (t *retryTransport) once(r *http.Request) (*http.Response, error) {
 	var failed *http.Response
-	response, err := t.breaker.Execute(func() (*http.Response, error) {
+	breaker := t.breaker
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		breaker = t.reads
+	}
+	response, err := breaker.Execute(func() (*http.Response, error) {
 		started := time.Now()
 		answer, err := t.next.RoundTrip(r)
 		t.figures.observe(answer, err, time.Since(started))
@@ -282,7 +297,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // NewTransport returns the transport to components: HTTP/2 without TLS for
 // http:// URLs (one connection carries many calls, and gRPC passes), HTTP/2 by
-// ALPN for https://.
+// ALPN for https://. A peer that is silent is asked whether it lives, and given up
+// after eight seconds: before the deadline of whoever waits for it.
 func NewTransport() *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -290,7 +306,7 @@ func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		Protocols:             protocols,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 3 * time.Second, PingTimeout: 5 * time.Second},
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       90 * time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,

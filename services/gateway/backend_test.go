@@ -158,6 +158,57 @@ func TestCircuitOpensAndCloses(t *testing.T) {
 	}
 }
 
+// A component that takes no writes is still read: each has a circuit of its own.
+func TestRefusedWritesCloseNoReads(t *testing.T) {
+	t.Parallel()
+	component := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodPost {
+			unavailable(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	})
+	d := newDoor(t, newShop(t), to(Target{URL: mustURL(t, serve(t, component)), Weight: 1}))
+	for range breakerFailures {
+		d.call(t, "POST", "/api/v1/orders", `{"items":[]}`)
+	}
+	if !strings.Contains(d.log.String(), "circuit changed") {
+		t.Error("the circuit of what is written stays closed")
+	}
+	if got := d.call(t, "GET", "/api/v1/products/1", ""); got.status != 200 {
+		t.Errorf("reading while nothing is written: %d %s", got.status, got.text)
+	}
+	if got := d.call(t, "GET", "/api/v1/orders/1", "", d.bearer(t, userID, time.Hour, "read:own")); got.status != 200 {
+		t.Errorf("reading of the component that takes no writes: %d %s", got.status, got.text)
+	}
+}
+
+// One pod of many dies, and all that waited for it fails at once: the others are not given up for it.
+func TestOneDeadPodOpensNoCircuit(t *testing.T) {
+	t.Parallel()
+	var dead atomic.Bool
+	component := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if dead.Load() {
+			hangUp(w, r)
+		}
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	})
+	d := newDoor(t, newShop(t), to(Target{URL: mustURL(t, serve(t, component)), Weight: 1}))
+	for range 2 * breakerFailures {
+		d.call(t, "POST", "/api/v1/orders", `{"items":[]}`)
+	}
+	dead.Store(true)
+	for range breakerFailures {
+		d.call(t, "POST", "/api/v1/orders", `{"items":[]}`)
+	}
+	dead.Store(false)
+	if got := d.call(t, "POST", "/api/v1/orders", `{"items":[]}`); got.status != 200 {
+		t.Errorf("after one dead pod of three: %d %s", got.status, got.text)
+	}
+}
+
 func TestClientsThatHangUpOpenNoCircuit(t *testing.T) {
 	t.Parallel()
 	behind := newShop(t)
@@ -223,7 +274,7 @@ func TestPauseEndsWithTheRequest(t *testing.T) {
 	component := &flaky{failures: 1, fail: unavailable}
 	transport := NewTransport()
 	defer transport.CloseIdleConnections()
-	retry := &retryTransport{breaker: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{})}
+	retry := &retryTransport{reads: gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{})}
 	ctx, stop := context.WithCancel(t.Context())
 	retry.next = cancelAfter{transport, stop}
 	request := httptest.NewRequest("GET", serve(t, component)+"/", http.NoBody).WithContext(ctx)

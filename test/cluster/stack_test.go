@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
+	"github.com/commercestack/commercestack/internal/spread"
 	"github.com/commercestack/commercestack/test/shop"
 )
 
@@ -218,13 +219,17 @@ func (s *stack) shop() *shop.Shop {
 	}
 	host := service.Name + "." + s.namespace + ".svc"
 	address := net.JoinHostPort(service.Spec.ClusterIP, "443")
-	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: authority, ServerName: host, MinVersion: tls.VersionTLS13},
-		MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: true,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
-		},
-	}
+	// As a load balancer: several connections, none for long, and none to who does not answer.
+	transport := spread.New(spread.Config{}, func() *http.Transport {
+		return &http.Transport{
+			TLSClientConfig:     &tls.Config{RootCAs: authority, ServerName: host, MinVersion: tls.VersionTLS13},
+			MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: true,
+			HTTP2: &http.HTTP2Config{SendPingTimeout: 3 * time.Second, PingTimeout: 5 * time.Second},
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, address)
+			},
+		}
+	})
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return &shop.Shop{URL: "https://" + host, HTTP: &http.Client{Transport: transport, Timeout: time.Minute}}
 }

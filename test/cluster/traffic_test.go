@@ -30,11 +30,22 @@ type traffic struct {
 	mu       sync.Mutex
 	requests int
 	failures []string
-	orders   []bought
+	// outcomes counts what was no success, by status and code.
+	outcomes map[string]int
+	// last is when a request failed last.
+	last   time.Time
+	orders []bought
 	// took is how long the answers took; those up to before came before the change that is looked at.
 	took   []time.Duration
 	before int
 }
+
+// What became of requests that failed.
+const (
+	noAnswer    = "no answer"
+	unavailable = "503 UNAVAILABLE"
+	inProgress  = "409 IDEMPOTENCY_IN_PROGRESS"
+)
 
 // bought is an order that the shop accepted.
 type bought struct {
@@ -50,7 +61,7 @@ func startTraffic(t *testing.T, guest, admin *shop.Shop, name string, buyers, re
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	flow := &traffic{guest: guest, product: product, cancel: cancel}
+	flow := &traffic{guest: guest, product: product, cancel: cancel, outcomes: map[string]int{}}
 	t.Cleanup(flow.stop)
 	for range buyers {
 		flow.group.Go(func() { flow.loop(ctx, 150*time.Millisecond, flow.buy) })
@@ -78,9 +89,9 @@ func (f *traffic) loop(ctx context.Context, pause time.Duration, step func(conte
 }
 
 func (f *traffic) read(ctx context.Context) {
-	began := time.Now()
+	started := time.Now()
 	answer, err := f.guest.Do(ctx, http.MethodGet, "/api/v1/products/"+f.product, nil)
-	f.count("read", time.Since(began), answer, err)
+	f.count("read", started, answer, err)
 }
 
 // buy places an order under one key, as often as it takes to learn what became
@@ -110,9 +121,9 @@ func (f *traffic) buy(ctx context.Context) {
 // the first try counts as a request; every try that fails is noted.
 func (f *traffic) repeat(ctx context.Context, what string, as *shop.Shop, path string, body any) *shop.Answer {
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(300 * time.Millisecond) {
-		began := time.Now()
+		started := time.Now()
 		answer, err := as.Do(ctx, http.MethodPost, path, body)
-		f.count(what, time.Since(began), answer, err)
+		f.count(what, started, answer, err)
 		if err == nil && answer.Status < http.StatusMultipleChoices {
 			return answer
 		}
@@ -124,17 +135,33 @@ func (f *traffic) repeat(ctx context.Context, what string, as *shop.Shop, path s
 	return nil
 }
 
-func (f *traffic) count(what string, took time.Duration, answer *shop.Answer, err error) {
+func (f *traffic) count(what string, started time.Time, answer *shop.Answer, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
+	took := time.Since(started)
 	f.took = append(f.took, took)
+	var outcome string
 	switch {
 	case err != nil:
-		f.failures = append(f.failures, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), what, err))
+		outcome = err.Error()
+		f.outcomes[noAnswer]++
 	case answer.Status >= http.StatusBadRequest:
-		f.failures = append(f.failures, fmt.Sprintf("%s %s: %d %s", time.Now().Format("15:04:05.000"), what, answer.Status, answer.Raw))
+		outcome = fmt.Sprintf("%d %s", answer.Status, answer.Raw)
+		f.outcomes[fmt.Sprintf("%d %s", answer.Status, answer.Code())]++
+	default:
+		return
 	}
+	f.last = time.Now()
+	f.failures = append(f.failures, fmt.Sprintf("%s %s after %s: %s", f.last.Format("15:04:05.000"), what, took.Round(time.Millisecond), outcome))
+}
+
+// story is what became of the requests so far, by status, and when the last one failed.
+func (f *traffic) story() (text string, last time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return fmt.Sprintf("%d requests, %d orders, %d failed and were repeated %v, slowest %s",
+		f.requests, len(f.orders), len(f.failures), f.outcomes, longest(f.took).Round(time.Millisecond)), f.last
 }
 
 // settle lets the traffic run for a while, so that there is something to compare a change with.
@@ -155,6 +182,20 @@ func (f *traffic) latencies() string {
 	return fmt.Sprintf(", p99 %d ms (%d ms before)", p99(f.took[f.before:]).Milliseconds(), p99(f.took[:f.before]).Milliseconds())
 }
 
+// slowest is the longest that an answer took.
+func (f *traffic) slowest() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return longest(f.took)
+}
+
+func longest(took []time.Duration) (most time.Duration) {
+	for _, each := range took {
+		most = max(most, each)
+	}
+	return most
+}
+
 func p99(took []time.Duration) time.Duration {
 	if len(took) == 0 {
 		return 0
@@ -168,6 +209,13 @@ func (f *traffic) counts() (requests, failures, orders int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests, len(f.failures), len(f.orders)
+}
+
+// firstOrder is the order that was accepted first.
+func (f *traffic) firstOrder() bought {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.orders[0]
 }
 
 // firstFailures shows some failures.

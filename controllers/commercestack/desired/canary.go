@@ -60,6 +60,14 @@ func ForCanary(in Input, name v1alpha1.ComponentName, pods int32) (Canary, error
 			spread.LabelSelector.WithMatchLabels(track)
 		}
 	}
+	if affinity := deployment.Spec.Template.Spec.Affinity; affinity != nil && affinity.PodAntiAffinity != nil {
+		for i := range affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution {
+			term := affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution[i].PodAffinityTerm
+			if term != nil && term.LabelSelector != nil {
+				term.LabelSelector.WithMatchLabels(track)
+			}
+		}
+	}
 	c := Canary{Deployment: deployment}
 	if Routed(name) {
 		selector := Selector(in.Stack.Name, string(name))

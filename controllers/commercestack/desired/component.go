@@ -172,7 +172,7 @@ func (g group) pod() *corev1ac.PodSpecApplyConfiguration {
 		container = container.WithVolumeMounts(mount("objects", objectsFolder, false))
 		pod = pod.WithVolumes(claimVolume("objects", ObjectName(stack, DataPart)))
 	}
-	return withSpread(pod.WithContainers(container), g.selector())
+	return withDistance(in, withSpread(withoutNode(in, pod.WithContainers(container)), g.selector()), g.selector())
 }
 
 // publicCertificate is the Secret of the public listener's certificate when it is not the stack's own.

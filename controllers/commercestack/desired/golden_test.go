@@ -100,7 +100,7 @@ func TestSamples(t *testing.T) {
 		revision int32
 	}{
 		"development": {"development", 1}, "staging": {"staging", 1}, "production": {"production", 1},
-		"second": {"production", 2}, "current": {"production", CurrentRenderRevision},
+		"second": {"production", 2}, "third": {"production", 3}, "current": {"production", CurrentRenderRevision},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

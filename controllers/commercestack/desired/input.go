@@ -11,7 +11,10 @@ import (
 //     gateway a routing table, by which a canary gets its share.
 //   - 3: PostgreSQL and Redis are restarted only when they have not answered for
 //     minutes. Pools of connections leave room for a canary.
-const CurrentRenderRevision int32 = 3
+//   - 4: Pods that keep nothing leave a lost node after half a minute, and keep off
+//     each other's nodes also where nodes name no zone. PostgreSQL takes no writes
+//     while its volume is nearly full, and waits for room to start.
+const CurrentRenderRevision int32 = 4
 
 const (
 	// usersRevision is the first shape of pods whose Redis has users.
@@ -22,6 +25,10 @@ const (
 	canariesRevision int32 = 3
 	// patientRevision is the first shape of pods whose servers may be slow for minutes.
 	patientRevision int32 = 3
+	// mobileRevision is the first shape of pods that leave a lost node early.
+	mobileRevision int32 = 4
+	// guardedRevision is the first shape of pods whose PostgreSQL keeps some of its volume free.
+	guardedRevision int32 = 4
 )
 
 // Input is all that decides what is desired.

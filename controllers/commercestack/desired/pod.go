@@ -95,3 +95,34 @@ func withSpread(spec *corev1ac.PodSpecApplyConfiguration, selector map[string]st
 	}
 	return spec
 }
+
+// lostNodeGrace is how long a pod stays bound to a node that does not answer, after
+// Kubernetes has given the node up. By default it is five minutes, which is meant
+// for pods that are dear to move.
+const lostNodeGrace int64 = 30
+
+// withoutNode has a pod that keeps nothing leave a lost node early. The one thing
+// that it loses by an error of Kubernetes is the time to start elsewhere.
+func withoutNode(in Input, spec *corev1ac.PodSpecApplyConfiguration) *corev1ac.PodSpecApplyConfiguration {
+	if in.RenderRevision < mobileRevision {
+		return spec
+	}
+	for _, taint := range []string{corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable} {
+		spec = spec.WithTolerations(corev1ac.Toleration().WithKey(taint).WithOperator(corev1.TolerationOpExists).
+			WithEffect(corev1.TaintEffectNoExecute).WithTolerationSeconds(lostNodeGrace))
+	}
+	return spec
+}
+
+// withDistance keeps pods of one kind off each other's nodes, as far as there are
+// others. Where nodes name no zone, the spread over zones and nodes counts for
+// nothing: the scheduler leaves out nodes without all of its keys. Then all pods of
+// a component could be on the one node that is lost.
+func withDistance(in Input, spec *corev1ac.PodSpecApplyConfiguration, selector map[string]string) *corev1ac.PodSpecApplyConfiguration {
+	if in.RenderRevision < mobileRevision {
+		return spec
+	}
+	return spec.WithAffinity(corev1ac.Affinity().WithPodAntiAffinity(corev1ac.PodAntiAffinity().WithPreferredDuringSchedulingIgnoredDuringExecution(
+		corev1ac.WeightedPodAffinityTerm().WithWeight(100).WithPodAffinityTerm(corev1ac.PodAffinityTerm().
+			WithTopologyKey(corev1.LabelHostname).WithLabelSelector(selectorOf(selector)).WithMatchLabelKeys("pod-template-hash")))))
+}

@@ -26,6 +26,10 @@ const (
 	postgresGrace int64 = 120
 )
 
+// VolumeSetting is the server's setting that tells how much of its volume is free,
+// in percent. The program reads it by the same name (internal/postgres).
+const VolumeSetting = "commerce.volume_free"
+
 // accessRules let nobody in without a password, and nobody over the network without TLS.
 func accessRules() string {
 	rules := [][]string{
@@ -53,6 +57,60 @@ const (
 }
 watch &
 exec docker-entrypoint.sh "$@"`
+	// guardServer is startServer with a guard of the volume. A server that finds it
+	// full ends in the middle of its work, and ends again whenever it is started. So
+	// while less than a twentieth is free (32 MiB to 2 GiB) new transactions are
+	// read-only, which every client is told as such; the rest is for the server's
+	// own log. When there is room again, half as much more, all goes on. How much is
+	// free, in percent, is a setting that every session may read. The file of both
+	// is not on the volume, which may have no room for it. A volume of less than
+	// 10 GiB also gets less of the server's log than the usual 1 GB: a tenth.
+	guardServer = `room() {
+  set -- $(df -Pk ` + postgresVolume + ` | tail -n 1)
+  free=$4 reserve=$(($2 / 20)) percent=$((100 * $4 / ($2 + 1))) log=$(($2 / 10240))
+  [ "$reserve" -ge 32768 ] || reserve=32768
+  [ "$reserve" -le 2097152 ] || reserve=2097152
+  [ "$log" -ge 64 ] || log=64
+}
+tell() {
+  told=$percent
+  {
+    echo "` + VolumeSetting + ` = '$percent'"
+    [ "$log" -ge 1024 ] || echo "max_wal_size = ${log}MB"
+    [ $full = no ] || echo "default_transaction_read_only = on"
+  } >` + tmpFolder + `/volume.conf
+}
+watch() {
+  seen=$(cksum ` + TLSFolder + `/tls.crt)
+  while sleep 5; do
+    now=$(cksum ` + TLSFolder + `/tls.crt)
+    [ "$now" = "$seen" ] || { seen=$now; kill -HUP 1; }
+    room
+    before=$full
+    if [ $full = no ] && [ "$free" -lt "$reserve" ]; then
+      full=yes
+      echo "The volume has $free KiB left, less than $reserve: nothing is written until there is room." >&2
+    elif [ $full = yes ] && [ "$free" -ge $((reserve + reserve / 2)) ]; then
+      full=no
+      echo "The volume has $free KiB left: writing goes on." >&2
+    fi
+    if [ $full != $before ] || [ $percent -ge $((told + 2)) ] || [ $percent -le $((told - 2)) ]; then
+      tell && kill -HUP 1
+    fi
+  done
+}
+room
+while [ -s "$PGDATA/PG_VERSION" ] && [ "$free" -lt 32768 ]; do
+  echo "The volume has $free KiB left, too little to start: make room or let it grow." >&2
+  sleep 5
+  room
+done
+full=no
+[ "$free" -ge "$reserve" ] || full=yes
+tell
+printf "include_if_exists '%s'\n" "$PGDATA/postgresql.conf" ` + tmpFolder + `/volume.conf >` + tmpFolder + `/postgresql.conf
+watch &
+exec docker-entrypoint.sh "$@" -c config_file=` + tmpFolder + `/postgresql.conf`
 	// stopFast ends the server without waiting for its clients to leave.
 	stopFast = "kill -INT 1"
 	// readyProbe goes over TCP: while the image sets itself up, only its socket answers.
@@ -130,7 +188,7 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 	// The collation C.UTF-8 is the same in every image, so an index stays valid when the image changes.
 	env.set("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --locale=C.UTF-8 --data-checksums --auth-local=scram-sha-256 --auth-host=scram-sha-256")
 	env.set("PGDATA", postgresData)
-	return baseContainer("postgres", postgresImage(in), n).WithCommand("/bin/sh", "-c", startServer, "sh").WithArgs(args...).
+	return baseContainer("postgres", postgresImage(in), n).WithCommand("/bin/sh", "-c", postgresStart(in), "sh").WithArgs(args...).
 		WithEnv(env.configuration()...).WithPorts(containerPort("postgresql", PortPostgres)).
 		WithVolumeMounts(mount("data", postgresVolume, false), mount("sockets", postgresSockets, false), mount("shm", "/dev/shm", false),
 			mount("secrets", SecretsFolder, true), mount("tls", TLSFolder, true), mount("config", postgresConfig, true)).
@@ -138,6 +196,19 @@ func postgresContainer(in Input, n needs) *corev1ac.ContainerApplyConfiguration 
 		WithLivenessProbe(postgresLiveness(in)).
 		WithReadinessProbe(execProbe(readyProbe, 5, 2, 2)).
 		WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().WithExec(shell(stopFast))))
+}
+
+// TellsVolume holds for a server that tells how much of its volume is free.
+func TellsVolume(in Input) bool {
+	return in.PostgresMode == v1alpha1.DataStatefulSet && in.RenderRevision >= guardedRevision
+}
+
+// postgresStart is the script of the server's container.
+func postgresStart(in Input) string {
+	if in.RenderRevision < guardedRevision {
+		return startServer
+	}
+	return guardServer
 }
 
 // postgresLiveness gives up after five minutes without an answer. A server that

@@ -43,7 +43,7 @@ func redisStatefulSet(in Input) *appsv1ac.StatefulSetApplyConfiguration {
 	if in.RedisCertificate != "" {
 		template = template.WithAnnotations(map[string]string{AnnotationCertificate: in.RedisCertificate})
 	}
-	pod := basePod(in, name, serverID).WithTerminationGracePeriodSeconds(redisGrace).WithContainers(redisContainer(in)).
+	pod := withoutNode(in, basePod(in, name, serverID)).WithTerminationGracePeriodSeconds(redisGrace).WithContainers(redisContainer(in)).
 		WithVolumes(emptyVolume("tmp"), emptyVolume("data"), redisSecrets(in),
 			secretVolume("tls", TLSName(in.Stack.Name, NameRedis)))
 	return own(in, NameRedis, appsv1ac.StatefulSet(name, in.Stack.Namespace)).WithSpec(appsv1ac.StatefulSetSpec().

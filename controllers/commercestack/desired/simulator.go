@@ -44,6 +44,6 @@ func simulatorPod(in Input, name string) *corev1ac.PodSpecApplyConfiguration {
 	container := withProbes(baseContainer("stripe-simulator", PlatformImage(in, ""), n).WithArgs("stripe-simulator").
 		WithEnv(env.configuration()...).WithPorts(containerPort("rpc", PortRPC), containerPort("metrics", PortMetrics)).
 		WithVolumeMounts(mount("secrets", SecretsFolder, true), mount("tls", TLSFolder, true)))
-	return basePod(in, name, platformID).WithTerminationGracePeriodSeconds(gracePeriod).WithContainers(container).
+	return withoutNode(in, basePod(in, name, platformID)).WithTerminationGracePeriodSeconds(gracePeriod).WithContainers(container).
 		WithVolumes(emptyVolume("tmp"), secretVolume("secrets", in.Secrets.Simulator), secretVolume("tls", TLSName(in.Stack.Name, NameSimulator)))
 }

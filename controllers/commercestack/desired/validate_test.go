@@ -22,7 +22,7 @@ func TestValidate(t *testing.T) {
 			developmentSpec, func(in *Input) { in.Stack.Name = "1shop" }, "metadata.name",
 		},
 		"a shape of the future": {
-			developmentSpec, func(in *Input) { in.RenderRevision = CurrentRenderRevision + 1 }, "spec.renderRevision: Invalid value: 4: this operator knows the revisions 1 to 3",
+			developmentSpec, func(in *Input) { in.RenderRevision = CurrentRenderRevision + 1 }, "spec.renderRevision: Invalid value: 5: this operator knows the revisions 1 to 4",
 		},
 		"a variable of the operator": {
 			developmentSpec + "  services: [{name: order}, {name: user, env: [{name: COMMERCE_X}, {name: COMMERCE_COMPONENTS, value: order}]}]\n", everywhere,

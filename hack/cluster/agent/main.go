@@ -52,7 +52,7 @@ func run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return firewall.Run(ctx, informers.NewSharedInformerFactory(client, 0), log) })
 	group.Go(func() error {
-		controller := &volumes.Controller{Client: client, Dir: *dir, Node: *node, Log: log}
+		controller := &volumes.Controller{Client: client, Dir: *dir, Node: *node, Log: log, Disks: volumes.Loop{}}
 		return controller.Run(ctx, informers.NewSharedInformerFactory(client, 0))
 	})
 	return group.Wait()

@@ -7,9 +7,25 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
+
+// kubeletFolder is where every kubelet keeps what no setting moves.
+const kubeletFolder = "/var/lib/kubelet"
+
+// WithOwnMounts is the command that runs args among mounts of its own, which end
+// with it and its children, and where the kubelet's fixed folder is another one.
+func WithOwnMounts(kubelet string, args ...string) []string {
+	const script = `mount --bind "$0" ` + kubeletFolder + ` && exec "$@"`
+	return append([]string{"unshare", "--mount", "--propagation", "slave", "sh", "-c", script, kubelet}, args...)
+}
+
+// AmongMountsOf is the command that runs args among the mounts of a process.
+func AmongMountsOf(pid int, args ...string) []string {
+	return append([]string{"nsenter", "--mount=/proc/" + strconv.Itoa(pid) + "/ns/mnt", "--"}, args...)
+}
 
 // UnmountBelow unmounts everything that is mounted inside a folder, the deepest
 // first: pods' file systems and volumes that a kubelet left behind.

@@ -52,6 +52,67 @@ func NetworkUp(ctx context.Context, l layout.Layout) error {
 	return nil
 }
 
+// WorkerUp makes the second node's network namespace and links it to the first's,
+// through which it also reaches the machine.
+func WorkerUp(ctx context.Context, worker layout.Layout) error {
+	first := layout.Layout{Root: worker.Root}
+	file, err := os.OpenFile(worker.Namespace(), os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the file of the network namespace: %w", err)
+	}
+	file.Close()
+	commands := [][]string{
+		{"unshare", "--net=" + worker.Namespace(), "true"},
+		InNamespace(first, "ip", "link", "add", layout.WorkerLink, "mtu", "1400", "type", "veth", "peer", "name", "eth0", "netns", worker.Namespace()),
+		InNamespace(first, "ip", "address", "add", layout.GatewayIP+"/"+layout.LinkPrefix, "dev", layout.WorkerLink),
+		InNamespace(first, "ip", "link", "set", layout.WorkerLink, "mtu", "1400", "up"),
+		InNamespace(worker, "ip", "link", "set", "lo", "up"),
+		InNamespace(worker, "ip", "address", "add", layout.WorkerIP+"/"+layout.LinkPrefix, "dev", "eth0"),
+		InNamespace(worker, "ip", "link", "set", "eth0", "mtu", "1400", "up"),
+		InNamespace(worker, "ip", "route", "add", "default", "via", layout.GatewayIP),
+		InNamespace(worker, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"),
+		InNamespace(worker, "ip", "route", "add", "unreachable", layout.WorkerPodCIDR),
+		InNamespace(first, "ip", "route", "add", layout.WorkerPodCIDR, "via", layout.WorkerIP),
+	}
+	for _, command := range commands {
+		if err := Run(ctx, command...); err != nil {
+			return fmt.Errorf("set up the second node's network: %w", err)
+		}
+	}
+	return nil
+}
+
+// CutWorker cuts the link between the nodes. What is sent to the other side from
+// then on vanishes without an error, as it does between machines of a cloud: the
+// neighbour's address is kept, since its loss would be told to senders at once.
+func CutWorker(ctx context.Context, first, worker layout.Layout) error {
+	commands := [][]string{
+		InNamespace(first, "ip", "neighbour", "replace", layout.WorkerIP, "lladdr", nobody,
+			"nud", "permanent", "dev", layout.WorkerLink),
+		InNamespace(worker, "ip", "link", "set", "eth0", "down"),
+	}
+	for _, command := range commands {
+		if err := Run(ctx, command...); err != nil {
+			return fmt.Errorf("cut the link to the second node: %w", err)
+		}
+	}
+	return nil
+}
+
+// nobody is a hardware address that no interface has.
+const nobody = "02:00:00:00:00:01"
+
+// WorkerDown removes the second node's namespace, and its link with it.
+func WorkerDown(ctx context.Context, worker layout.Layout) error {
+	first := layout.Layout{Root: worker.Root}
+	if Run(ctx, InNamespace(first, "ip", "link", "show", layout.WorkerLink)...) == nil {
+		if err := Run(ctx, InNamespace(first, "ip", "link", "delete", layout.WorkerLink)...); err != nil {
+			return fmt.Errorf("remove the link to the second node: %w", err)
+		}
+	}
+	return unmountNamespace(worker)
+}
+
 // NetworkDown removes the link and the namespace with everything in it: pods'
 // interfaces, routes, and the rules of kube-proxy and of the network policies.
 func NetworkDown(ctx context.Context, l layout.Layout) error {
@@ -60,6 +121,10 @@ func NetworkDown(ctx context.Context, l layout.Layout) error {
 			return fmt.Errorf("remove the link to the node: %w", err)
 		}
 	}
+	return unmountNamespace(l)
+}
+
+func unmountNamespace(l layout.Layout) error {
 	err := syscall.Unmount(l.Namespace(), syscall.MNT_DETACH)
 	if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOENT) {
 		return fmt.Errorf("unmount the node's network namespace: %w", err)

@@ -81,6 +81,15 @@ func (s Supervisor) Alive(name string) bool {
 	return err == nil
 }
 
+// PID is the process id of a program that runs.
+func (s Supervisor) PID(name string) (int, error) {
+	process, err := s.find(name)
+	if err != nil {
+		return 0, err
+	}
+	return process.Pid, nil
+}
+
 // Names lists the recorded processes, running or not.
 func (s Supervisor) Names() []string {
 	files, _ := filepath.Glob(filepath.Join(s.Dir, "*.pid"))

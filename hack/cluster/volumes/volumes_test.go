@@ -1,9 +1,12 @@
 package volumes_test
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,9 +25,81 @@ func newController(t *testing.T) *volumes.Controller {
 		Client: fake.NewClientset(
 			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "standard"}, Provisioner: volumes.Provisioner},
 			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "kept"}, Provisioner: volumes.Provisioner, ReclaimPolicy: &retain},
+			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "limited"}, Provisioner: volumes.Provisioner, Parameters: map[string]string{"size": "enforced"}},
 			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Provisioner: "other"},
 		),
-		Dir: t.TempDir(), Node: "one", Log: slog.New(slog.DiscardHandler),
+		Dir: t.TempDir(), Node: "one", Log: slog.New(slog.DiscardHandler), Disks: disks{},
+	}
+}
+
+// disks remembers what is mounted, and how large it is.
+type disks map[string]int64
+
+// Mount implements volumes.Mounter.
+func (d disks) Mount(_ context.Context, folder string, size int64) error {
+	d[folder] = size
+	return nil
+}
+
+// Unmount implements volumes.Mounter.
+func (d disks) Unmount(folder string) error {
+	delete(d, folder)
+	return nil
+}
+
+// Only a class that says so has volumes of a size, and they go with their claim.
+func TestSizeIsEnforced(t *testing.T) {
+	t.Parallel()
+	for class, want := range map[string]int64{"standard": 0, "limited": 1 << 30} {
+		controller := newController(t)
+		if err := controller.Provision(t.Context(), newClaim(class)); err != nil {
+			t.Fatal(err)
+		}
+		mounted, _ := controller.Disks.(disks)
+		if got := mounted[filepath.Join(controller.Dir, "pvc-1234")]; got != want {
+			t.Errorf("%s: %d bytes are mounted, want %d", class, got, want)
+		}
+		volume, err := controller.Client.CoreV1().PersistentVolumes().Get(t.Context(), "pvc-1234", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		volume.Status.Phase = corev1.VolumeReleased
+		if err := controller.Reclaim(t.Context(), volume); err != nil || len(mounted) != 0 {
+			t.Errorf("%s: %v is still mounted (%v)", class, mounted, err)
+		}
+	}
+}
+
+// A disk of a size is full when it is, and leaves nothing behind.
+func TestLoop(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	folder := filepath.Join(t.TempDir(), "volume")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	loop := volumes.Loop{}
+	for range 2 { // twice, as after a crash
+		if err := loop.Mount(t.Context(), folder, 16<<20); err != nil {
+			t.Skipf("this machine mounts no files: %v", err)
+		}
+	}
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, make([]byte, 8<<20), 0o600); err != nil {
+		t.Errorf("half of it is too much: %v", err)
+	}
+	if err := os.WriteFile(file, make([]byte, 32<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("twice its size: %v, want no space left", err)
+	}
+	for range 2 {
+		if err := loop.Unmount(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Dir(folder)); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v (%v)", left, err)
 	}
 }
 
@@ -54,6 +129,12 @@ func TestProvision(t *testing.T) {
 		"another provisioner's":  {class: "other"},
 		"waits for a pod": {class: "standard", change: func(claim *corev1.PersistentVolumeClaim) {
 			claim.Annotations = nil
+		}},
+		"for a pod of this node": {class: "standard", policy: corev1.PersistentVolumeReclaimDelete, change: func(claim *corev1.PersistentVolumeClaim) {
+			claim.Annotations["volume.kubernetes.io/selected-node"] = "one"
+		}},
+		"for a pod of another node": {class: "standard", change: func(claim *corev1.PersistentVolumeClaim) {
+			claim.Annotations["volume.kubernetes.io/selected-node"] = "two"
 		}},
 		"bound already": {class: "standard", change: func(claim *corev1.PersistentVolumeClaim) {
 			claim.Spec.VolumeName = "by-hand"
@@ -114,6 +195,9 @@ func TestReclaim(t *testing.T) {
 		"still bound": {change: func(v *corev1.PersistentVolume) { v.Status.Phase = corev1.VolumeBound }},
 		"to be kept": {change: func(v *corev1.PersistentVolume) {
 			v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		}},
+		"another node's": {change: func(v *corev1.PersistentVolume) {
+			v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values = []string{"two"}
 		}},
 		"somebody's":    {change: func(v *corev1.PersistentVolume) { v.Annotations = nil }},
 		"lies outside":  {change: func(v *corev1.PersistentVolume) { v.Spec.Local.Path = "/etc" }, failed: true},
