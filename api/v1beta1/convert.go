@@ -153,14 +153,15 @@ func find(object map[string]any, to path) []map[string]any {
 	if len(to) == 0 {
 		return []map[string]any{object}
 	}
+	rest := to[1:]
 	switch below := object[to[0]].(type) {
 	case map[string]any:
-		return find(below, to[1:])
+		return find(below, rest)
 	case []any:
 		var found []map[string]any
 		for _, item := range below {
 			if mapping, ok := item.(map[string]any); ok {
-				found = append(found, find(mapping, to[1:])...)
+				found = append(found, find(mapping, rest)...)
 			}
 		}
 		return found

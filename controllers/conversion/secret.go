@@ -41,7 +41,7 @@ func (s *Server) material(ctx context.Context) (map[string][]byte, error) {
 		s.known = data
 		return data, nil
 	}
-	return nil, fmt.Errorf("Secret %s/%s changes all the time", s.config.Namespace, s.config.Service)
+	return nil, fmt.Errorf("store Secret %s/%s: it changes all the time", s.config.Namespace, s.config.Service)
 }
 
 func (s *Server) tryMaterial(ctx context.Context) (map[string][]byte, error) {
@@ -84,7 +84,7 @@ func (s *Server) good(before map[string][]byte) (data map[string][]byte, reasons
 	now := s.config.Clock.Now()
 	authority, err := pki.ParseAuthority(before)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Secret %s/%s: %w: restore it, or delete it to have a new one made", s.config.Namespace, s.config.Service, err)
+		return nil, nil, fmt.Errorf("read Secret %s/%s: %w: restore it, or delete it to have a new one made", s.config.Namespace, s.config.Service, err)
 	}
 	step, err := authority.Advance(now, s.config.Service)
 	if err != nil {
