@@ -13,6 +13,7 @@ import (
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/api/v1beta1"
+	"github.com/commercestack/commercestack/controllers/commercestack/desired"
 )
 
 var (
@@ -193,6 +194,24 @@ func TestListAndWatch(t *testing.T) {
 		}
 		if len(list.Items) != 2 || list.Items[0].GetAPIVersion() != version || list.Items[1].GetAPIVersion() != version {
 			t.Errorf("a list of %s has %v", version, list.Items)
+		}
+	}
+}
+
+// The number of pods that v1beta1 shows where v1alpha1 leaves it to the environment
+// is the one that the operator runs.
+func TestNumbersOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, environment := range []v1alpha1.Environment{v1alpha1.EnvironmentDevelopment, v1alpha1.EnvironmentStaging, v1alpha1.EnvironmentProduction} {
+		stack := &v1alpha1.CommerceStack{}
+		stack.Spec.Environment = environment
+		stack.Spec.Services = []v1alpha1.ServiceSpec{{Name: v1alpha1.ComponentOrder, Autoscaling: &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff}}}
+		shown := &v1beta1.CommerceStack{}
+		if err := shown.ConvertFrom(stack); err != nil {
+			t.Fatal(err)
+		}
+		if want, got := desired.APIScale(desired.Input{Stack: stack}, v1alpha1.ComponentOrder).Min, shown.Spec.Components[0].Replicas; got == nil || *got != want {
+			t.Errorf("%s has %d pods, and shows %v", environment, want, got)
 		}
 	}
 }
