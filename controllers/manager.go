@@ -28,6 +28,7 @@ import (
 	"github.com/commercestack/commercestack/controllers/apply"
 	"github.com/commercestack/commercestack/controllers/commercestack"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/conversion"
 	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
@@ -54,6 +55,8 @@ type Config struct {
 	Namespace string
 	// Concurrency is how many stacks are visited at a time.
 	Concurrency int
+	// Conversion serves the webhook that converts stacks between versions; nil is off.
+	Conversion *conversion.Config
 	// Rotation replaces waits and limits of rotations, where it is not zero.
 	Rotation rotation.Policy
 	// Logger takes everything the operator has to say.
@@ -113,9 +116,19 @@ func NewManager(cluster *rest.Config, config Config, options ...func(*ctrl.Optio
 	for _, option := range options {
 		option(&all)
 	}
+	webhook, err := conversionServer(cluster, config, &all)
+	if err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(cluster, all)
 	if err != nil {
 		return nil, fmt.Errorf("start the manager: %w", err)
+	}
+	if webhook != nil {
+		mgr.GetWebhookServer() // from now on it starts and ends with the manager
+		if err := mgr.AddReadyzCheck("conversion", webhook.Ready); err != nil {
+			return nil, fmt.Errorf("add the readiness check: %w", err)
+		}
 	}
 	references, err := referenceCache(mgr, cluster, config.Namespaces)
 	if err != nil {
@@ -128,6 +141,19 @@ func NewManager(cluster *rest.Config, config Config, options ...func(*ctrl.Optio
 		return nil, fmt.Errorf("add the readiness check: %w", err)
 	}
 	return mgr, Register(mgr, config, references)
+}
+
+// conversionServer gives the manager the webhook that converts, if it is on.
+func conversionServer(cluster *rest.Config, config Config, options *ctrl.Options) (*conversion.Server, error) {
+	if config.Conversion == nil {
+		return nil, nil //nolint:nilnil // none is wanted
+	}
+	server, err := conversion.New(cluster, *config.Conversion)
+	if err != nil {
+		return nil, err
+	}
+	options.WebhookServer = server
+	return server, nil
 }
 
 // CacheOptions holds only what the operator made, and stacks: a cluster's other

@@ -16,6 +16,7 @@ import (
 
 	"github.com/commercestack/commercestack/controllers"
 	"github.com/commercestack/commercestack/controllers/commercestack/desired"
+	"github.com/commercestack/commercestack/controllers/conversion"
 	"github.com/commercestack/commercestack/controllers/rotation"
 )
 
@@ -32,6 +33,10 @@ type flags struct {
 	PrometheusURL string   `env:"OPERATOR_PROMETHEUS_URL" help:"Address of a Prometheus that answers the queries of rollouts." name:"prometheus-url"`
 	Namespace     string   `env:"OPERATOR_NAMESPACE" help:"Namespace the operator runs in, from which it reads the metrics of canaries."`
 	Concurrency   int      `default:"4" env:"OPERATOR_CONCURRENCY" help:"How many stacks are visited at a time."`
+
+	Conversion        bool   `env:"OPERATOR_CONVERSION" help:"Serve the webhook that converts stacks between versions of the API."`
+	ConversionService string `default:"commercestack-operator-webhook" env:"OPERATOR_CONVERSION_SERVICE" help:"Service that leads to the webhook, and Secret of its certificate."`
+	ConversionPort    int    `default:"9443" env:"OPERATOR_CONVERSION_PORT" help:"Port of the webhook."`
 
 	// Waits of rotations, shortened for tests on a cluster: what is signed or sealed
 	// must be able to live as long as the platform lets it.
@@ -71,6 +76,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
+	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	return controllers.Run(ctx, cluster, controllers.Config{
 		Images:     desired.Images{Platform: f.PlatformImage, Postgres: f.PostgresImage, Redis: f.RedisImage},
 		Namespaces: f.Namespaces, MetricsListen: f.MetricsListen, ProbeListen: f.ProbeListen, LeaderElect: f.LeaderElect, LeaseNamespace: f.LeaseNS,
@@ -79,6 +85,17 @@ func run(ctx context.Context) error {
 			Settle: f.RotationSettle, IdentityLife: f.RotationIdentityLife, WebhookOverlap: f.RotationWebhookOverlap,
 			SigningLead: f.RotationSigningLead, SigningLife: f.RotationSigningLife,
 		},
-		Logger: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Conversion: f.conversion(logger),
+		Logger:     logger,
 	})
+}
+
+// conversion is the webhook's configuration, nil if it is off.
+func (f *flags) conversion(logger *slog.Logger) *conversion.Config {
+	if !f.Conversion {
+		return nil
+	}
+	config := conversion.DefaultConfig()
+	config.Namespace, config.Service, config.Port, config.Logger = f.Namespace, f.ConversionService, f.ConversionPort, logger
+	return &config
 }

@@ -33,11 +33,24 @@ func plain(value any) any {
 // which name the tool.
 func TestKustomizeInstallsTheSame(t *testing.T) {
 	t.Parallel()
-	rendered, err := chart.Template(t.Context(), append([]string{"--set", "tests.enabled=false,externalMetrics.enabled=true"}, chart.Monitoring...)...)
+	for folder, set := range map[string]string{
+		"default": "", "conversion": ",conversion.enabled=true", "v1beta1": ",conversion.enabled=true,conversion.served=true",
+	} {
+		t.Run(folder, func(t *testing.T) {
+			t.Parallel()
+			compare(t, folder, "tests.enabled=false,externalMetrics.enabled=true"+set)
+		})
+	}
+}
+
+// compare holds a folder of config against what the chart renders with values.
+func compare(t *testing.T, folder, set string) {
+	t.Helper()
+	rendered, err := chart.Template(t.Context(), append([]string{"--set", set}, chart.Monitoring...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := chart.Kustomize("default")
+	built, err := chart.Kustomize(folder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func TestServerTakesEverything(t *testing.T) {
 		objects, err := chart.Template(t.Context(), args...)
 		check("helm, "+name, objects, err)
 	}
-	for _, dir := range []string{"default", "prometheus"} {
+	for _, dir := range []string{"default", "prometheus", "conversion", "v1beta1"} {
 		objects, err := chart.Kustomize(dir)
 		check("kustomize, "+dir, objects, err)
 	}

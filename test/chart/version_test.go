@@ -91,16 +91,18 @@ func TestRulesOfTheOldestVersion(t *testing.T) {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, crd); err != nil {
 			t.Fatal(err)
 		}
-		props := &apiextensions.JSONSchemaProps{}
-		if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(crd.Spec.Versions[0].Schema.OpenAPIV3Schema, props, nil); err != nil {
-			t.Fatal(err)
-		}
-		structural, err := schema.NewStructural(props)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rules := compileRules(t, environments, o.GetName(), structural, true); rules == 0 {
-			t.Errorf("%s has no rule", o.GetName())
+		for _, version := range crd.Spec.Versions {
+			props := &apiextensions.JSONSchemaProps{}
+			if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(version.Schema.OpenAPIV3Schema, props, nil); err != nil {
+				t.Fatal(err)
+			}
+			structural, err := schema.NewStructural(props)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rules := compileRules(t, environments, filepath.Join(o.GetName(), version.Name), structural, true); rules == 0 {
+				t.Errorf("%s of %s has no rule", version.Name, o.GetName())
+			}
 		}
 	}
 }

@@ -48,6 +48,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
+{{/* Name of the Service that leads to the conversion webhook, and of the Secret with its certificate. */}}
+{{- define "commercestack-operator.webhook" -}}
+{{- printf "%s-webhook" (include "commercestack-operator.fullname" .) }}
+{{- end }}
+
+{{/*
+Who converts stacks. It is there even while the webhook is off, when nobody asks it: were it
+taken away again, the authority that the operator adds to it would be left alone, and refused.
+*/}}
+{{- define "commercestack-operator.conversion" -}}
+conversion:
+  strategy: Webhook
+  webhook:
+    clientConfig:
+      service:
+        name: {{ include "commercestack-operator.webhook" . }}
+        namespace: {{ .Release.Namespace }}
+        path: /convert
+        port: 443
+    conversionReviewVersions:
+      - v1
+{{- end }}
+
 {{/* "true" when what mode (Auto, On, Off) says is to be created: dict root, mode, api. */}}
 {{- define "commercestack-operator.wanted" -}}
 {{- if or (eq .mode "On") (and (eq .mode "Auto") (.root.Capabilities.APIVersions.Has .api)) -}}
