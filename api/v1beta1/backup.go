@@ -16,6 +16,7 @@ type RestoreSpec struct {
 }
 
 // RestoreSource is a place with backups, and one of them.
+// +kubebuilder:validation:XValidation:rule="!has(self.recovery) || self.id == 'latest'",message="restore.from: id names a backup that the stack took itself, and recovery goes by CloudNativePG's: give one of them"
 type RestoreSource struct {
 	// Destination is the bucket; empty is the new stack's own object storage.
 	// +optional
@@ -33,6 +34,24 @@ type RestoreSource struct {
 	// +kubebuilder:default=latest
 	// +optional
 	ID string `json:"id,omitempty"`
+	// Recovery begins with what CloudNativePG kept there instead: physical backups
+	// and the log of changes, which lead to any moment. For postgres.mode CloudNativePG.
+	// +optional
+	Recovery *RecoverySource `json:"recovery,omitempty"`
+}
+
+// RecoverySource is a server whose backups and log of changes CloudNativePG kept.
+type RecoverySource struct {
+	// Server is its folder in the path. Default: NAME-postgres, after the last part
+	// of the path.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +optional
+	Server string `json:"server,omitempty"`
+	// Time is the moment that the database is brought to; empty is the end of the
+	// log, the newest there is.
+	// +optional
+	Time *metav1.Time `json:"time,omitempty"`
 }
 
 // RestoreStatus is what became of spec.restore.

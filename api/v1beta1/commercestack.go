@@ -99,6 +99,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.environment == 'Development' || (has(self.integrations) && (has(self.integrations.sendGrid) || has(self.integrations.smtp)))",message="integrations.sendGrid or integrations.smtp is required outside Development, where mail is not captured"
 // +kubebuilder:validation:XValidation:rule="!self.demoCatalog || self.environment == 'Development'",message="demoCatalog is for Development only"
 // +kubebuilder:validation:XValidation:rule="!self.migrations.requireBackup || has(self.backup)",message="migrations.requireBackup needs backup: without backups a migration would wait for ever"
+// +kubebuilder:validation:XValidation:rule="!has(self.restore) || !has(self.restore.from.recovery) || (has(self.postgres.mode) && self.postgres.mode == 'CloudNativePG')",message="restore.from.recovery needs postgres.mode CloudNativePG: only it keeps the log of changes"
 // +kubebuilder:validation:XValidation:rule="has(self.restore) == has(oldSelf.restore) && (!has(self.restore) || self.restore == oldSelf.restore)",message="restore cannot change: it says with what a new stack begins. Create a new stack and restore into it"
 type CommerceStackSpec struct {
 	// Version of the platform to run: the tag of its image.

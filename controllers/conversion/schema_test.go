@@ -48,6 +48,8 @@ func TestRulesOfBothVersions(t *testing.T) {
 		{development, `redis: {mode: External}`, `redis: {mode: External, external: {secretRef: {name: s}}}`, "redis.external is required with mode External"},
 		{development, `redis: {mode: Managed}`, `redis: {mode: StatefulSet}`, "Unsupported value"},
 		{development, `objectStorage: {mode: S3}`, `objectStorage: {mode: S3, s3: {bucket: uploads}}`, "objectStorage.s3 is required with mode S3"},
+		{development, `restore: {from: {recovery: {}}}`, `{postgres: {mode: CloudNativePG}, restore: {from: {recovery: {time: "2026-11-26T03:00:00Z", server: shop-postgres}}}}`, "restore.from.recovery needs postgres.mode"},
+		{development, `{postgres: {mode: CloudNativePG}, restore: {from: {id: 20261126t030000z-00000001, recovery: {}}}}`, `restore: {from: {id: 20261126t030000z-00000001}}`, "give one of them"},
 		{development, `events: {mode: NATS}`, `events: {mode: NATS, nats: {secretRef: {name: s}}}`, "events.nats is required with mode NATS"},
 		{development, `secrets: {source: ExternalSecret}`, `secrets: {source: ExternalSecret, external: {secretStoreRef: {name: v}}}`, "secrets.external is required with source ExternalSecret"},
 		{development, `secrets: {external: {secretStoreRef: {name: v}}}`, `secrets: {source: Generated}`, "secrets.external is required with source ExternalSecret"},
