@@ -59,7 +59,7 @@ func TestFullDisk(t *testing.T) {
 	s.fill(0)
 	refused := s.firstOutcome(flow, unavailable, refusedWithin)
 	fmt.Printf("full: the first order was refused after %.1f s: %s\n", time.Since(started).Seconds(), refused)
-	object = s.untilStorage(time.Minute, metav1.ConditionFalse, "VolumeFull")
+	s.untilStorage(time.Minute, metav1.ConditionFalse, "VolumeFull")
 	fmt.Printf("full: told after %.1f s\n", time.Since(started).Seconds())
 	s.until(time.Minute, "the stack is not Ready", func(o *v1alpha1.CommerceStack) (bool, error) {
 		return meta.IsStatusConditionFalse(o.Status.Conditions, v1alpha1.ConditionReady), errors.New("it is Ready")

@@ -135,7 +135,7 @@ func (f *traffic) count(what string, started time.Time, answer *shop.Answer, err
 	f.requests++
 	took := time.Since(started)
 	f.slowest = max(f.slowest, took)
-	outcome := ""
+	var outcome string
 	switch {
 	case err != nil:
 		outcome = err.Error()
