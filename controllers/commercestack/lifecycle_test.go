@@ -228,7 +228,7 @@ func TestUnsupportedAndInvalidSpecsAreStalled(t *testing.T) {
 		"canary": {func(s *v1alpha1.CommerceStackSpec) {
 			first := int32(1)
 			s.Rollout.Strategy, s.RenderRevision = v1alpha1.RolloutCanary, &first
-		}, "set spec.renderRevision to 3"},
+		}, "set spec.renderRevision to 4"},
 		"cnpg":  {func(s *v1alpha1.CommerceStackSpec) { s.Postgres.Mode = v1alpha1.DataManaged }, "CloudNativePG"},
 		"newer": {func(s *v1alpha1.CommerceStackSpec) { newer := int32(900); s.RenderRevision = &newer }, "upgrade the operator"},
 		"reserved": {func(s *v1alpha1.CommerceStackSpec) {

@@ -58,6 +58,9 @@ func (v *visit) storage(ctx context.Context) Result {
 		if known := v.reasonOf(v1alpha1.ConditionStorageHealthy); known == "" || known == reasonUnknown {
 			v.set(v1alpha1.ConditionStorageHealthy, metav1.ConditionUnknown, reasonVolumeNotMeasured, "No pod has been told of the volume yet.")
 		}
+		if len(addresses) == 0 {
+			return Result{} // a pod that becomes ready brings the next visit
+		}
 		return after(volumeLookEvery)
 	}
 	v.noteVolume(volume)
