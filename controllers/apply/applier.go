@@ -39,6 +39,7 @@ type entry struct {
 	uid         string
 	version     string // resource version at that time
 	fingerprint string // empty until it was read back
+	settled     string // resource version in which it was last found to be as it should
 	dry         bool   // it was a dry run
 	differs     bool   // the dry run changed something
 }

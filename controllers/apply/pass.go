@@ -2,7 +2,6 @@ package apply
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -59,60 +58,68 @@ func (p *Pass) Note(verb, kind, name string) {
 
 // Apply brings an object to the configuration.
 func (p *Pass) Apply(ctx context.Context, configuration runtime.ApplyConfiguration) error {
-	want, k, desired, err := decode(configuration)
+	want, err := decode(configuration)
 	if err != nil {
 		return err
 	}
-	p.named[k] = true
-	live, err := p.cached(ctx, k)
+	live, err := p.cached(ctx, want.key)
 	if err != nil {
 		return err
 	}
-	known := p.applier.lookup(p.owner.GetUID(), k)
+	return p.bring(ctx, want, live)
+}
+
+// bring brings the live object, nil where there is none, to what is wanted.
+func (p *Pass) bring(ctx context.Context, want *wanted, live client.Object) error {
+	p.named[want.key] = true
+	known := p.applier.lookup(p.owner.GetUID(), want.key)
 	if live != nil {
-		settled, err := p.settled(k, known, want, desired, live)
-		if err == nil && !settled && known.desired == "" && eager[k.kind.Kind] {
-			settled, err = p.adopt(k, want, desired, live)
+		settled, err := p.settled(known, want, live)
+		if err == nil && !settled && known.desired == "" && eager[want.kind.Kind] {
+			settled, err = p.adopt(want, live)
 		}
 		if err != nil || settled {
 			return err
 		}
 	}
 	if p.dry {
-		return p.preview(ctx, k, want, desired, live)
+		return p.preview(ctx, want, live)
 	}
 	if live != nil {
-		if err := p.trim(ctx, k, want, live); err != nil {
+		if err := p.trim(ctx, want, live); err != nil {
 			return err
 		}
 	}
-	return p.send(ctx, k, want, desired, live)
+	return p.send(ctx, want, live)
 }
 
 // Once creates an object that is never changed afterwards: a Job, or something
 // named by its content.
 func (p *Pass) Once(ctx context.Context, configuration runtime.ApplyConfiguration) error {
-	want, k, desired, err := decode(configuration)
+	want, err := decode(configuration)
 	if err != nil {
 		return err
 	}
-	p.named[k] = true
-	live, err := p.cached(ctx, k)
+	p.named[want.key] = true
+	live, err := p.cached(ctx, want.key)
 	if err != nil || live != nil {
 		return err
 	}
 	if p.dry {
-		p.Note(Created, k.kind.Kind, k.name)
+		p.Note(Created, want.kind.Kind, want.name)
 		return nil
 	}
-	return p.send(ctx, k, want, desired, nil)
+	return p.send(ctx, want, nil)
 }
 
 // Keep names an object without touching it, so that Prune leaves it.
 func (p *Pass) Keep(configuration runtime.ApplyConfiguration) error {
-	_, k, _, err := decode(configuration)
-	p.named[k] = true
-	return err
+	want, err := decode(configuration)
+	if err != nil {
+		return err
+	}
+	p.named[want.key] = true
+	return nil
 }
 
 // Name names an object that the caller writes itself, so that Prune leaves it.
@@ -121,13 +128,28 @@ func (p *Pass) Name(kind schema.GroupVersionKind, namespace, name string) {
 }
 
 // settled says whether nothing has to be sent for an object that exists.
-func (p *Pass) settled(k key, known entry, want *unstructured.Unstructured, desired string, live client.Object) (bool, error) {
-	if known.desired != desired || known.uid != string(live.GetUID()) || (known.dry && !p.dry) {
+func (p *Pass) settled(known entry, want *wanted, live client.Object) (bool, error) {
+	if known.desired != want.digest || known.uid != string(live.GetUID()) || (known.dry && !p.dry) {
 		return false, nil
 	}
 	if older(live.GetResourceVersion(), known.version) {
 		return true, nil // the cache has not seen our own write yet
 	}
+	if known.settled == "" || known.settled != live.GetResourceVersion() {
+		if unchanged, err := p.unchanged(known, want, live); err != nil || !unchanged {
+			return false, err
+		}
+	}
+	if known.dry && known.differs {
+		p.Note(Updated, want.kind.Kind, want.name)
+	}
+	skips.Inc()
+	return true, nil
+}
+
+// unchanged says whether nobody changed an object since it was applied, and
+// remembers in which version it was looked at.
+func (p *Pass) unchanged(known entry, want *wanted, live client.Object) (bool, error) {
 	// Others may have added it between the last look and the apply, which left it.
 	if surplus, err := trimmed(want, live); err != nil || (surplus != nil && !p.dry) {
 		return false, err
@@ -138,15 +160,12 @@ func (p *Pass) settled(k key, known entry, want *unstructured.Unstructured, desi
 	}
 	if live.GetResourceVersion() == known.version && known.fingerprint == "" {
 		known.fingerprint = now
-		p.applier.remember(p.owner.GetUID(), k, known)
 	}
 	if known.fingerprint != now {
 		return false, nil
 	}
-	if known.dry && known.differs {
-		p.Note(Updated, k.kind.Kind, k.name)
-	}
-	skips.Inc()
+	known.settled = live.GetResourceVersion()
+	p.applier.remember(p.owner.GetUID(), want.key, known)
 	return true, nil
 }
 
@@ -155,20 +174,26 @@ func (p *Pass) settled(k key, known entry, want *unstructured.Unstructured, desi
 var eager = map[string]bool{"PersistentVolumeClaim": true}
 
 // adopt remembers an object as applied when all that is wanted stands in it.
-func (p *Pass) adopt(k key, want *unstructured.Unstructured, desired string, live client.Object) (bool, error) {
+func (p *Pass) adopt(want *wanted, live client.Object) (bool, error) {
+	object, err := want.object()
+	if err != nil {
+		return false, err
+	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 	if err != nil {
-		return false, fmt.Errorf("read %s %s: %w", k.kind.Kind, k.name, err)
+		return false, fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
 	}
-	content["apiVersion"], content["kind"] = want.GetAPIVersion(), want.GetKind()
-	if !within(want.Object, content) {
+	content["apiVersion"], content["kind"] = object.GetAPIVersion(), object.GetKind()
+	if !within(object.Object, content) {
 		return false, nil
 	}
 	now, err := fingerprint(live)
 	if err != nil {
 		return false, err
 	}
-	p.applier.remember(p.owner.GetUID(), k, entry{desired: desired, uid: string(live.GetUID()), version: live.GetResourceVersion(), fingerprint: now})
+	p.applier.remember(p.owner.GetUID(), want.key, entry{
+		desired: want.digest, uid: string(live.GetUID()), version: live.GetResourceVersion(), fingerprint: now,
+	})
 	return true, nil
 }
 
@@ -200,60 +225,68 @@ func within(want, have any) bool {
 }
 
 // send applies and remembers.
-func (p *Pass) send(ctx context.Context, k key, want *unstructured.Unstructured, desired string, live client.Object) error {
-	answer := want.DeepCopy()
-	err := p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
+func (p *Pass) send(ctx context.Context, want *wanted, live client.Object) error {
+	object, err := want.object()
+	if err != nil {
+		return err
+	}
+	answer := object.DeepCopy()
+	err = p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
 		client.FieldOwner(p.applier.config.FieldManager), client.ForceOwnership)
 	if err != nil {
-		return fmt.Errorf("apply %s %s: %w", k.kind.Kind, k.name, err)
+		return fmt.Errorf("apply %s %s: %w", want.kind.Kind, want.name, err)
 	}
-	before := p.applier.lookup(p.owner.GetUID(), k).version
+	before := p.applier.lookup(p.owner.GetUID(), want.key).version
 	if live != nil && !older(live.GetResourceVersion(), before) {
 		before = live.GetResourceVersion()
 	}
-	done := entry{desired: desired, uid: string(answer.GetUID()), version: answer.GetResourceVersion()}
+	done := entry{desired: want.digest, uid: string(answer.GetUID()), version: answer.GetResourceVersion()}
 	if answer.GetGeneration() != 0 {
 		if done.fingerprint, err = fingerprint(answer); err != nil {
 			return err
 		}
 	}
-	p.applier.remember(p.owner.GetUID(), k, done)
+	p.applier.remember(p.owner.GetUID(), want.key, done)
 	switch {
 	case live == nil:
-		applies.WithLabelValues(k.kind.Kind, "created").Inc()
-		p.Note(Created, k.kind.Kind, k.name)
+		applies.WithLabelValues(want.kind.Kind, "created").Inc()
+		p.Note(Created, want.kind.Kind, want.name)
 	case before == answer.GetResourceVersion():
-		applies.WithLabelValues(k.kind.Kind, "unchanged").Inc()
+		applies.WithLabelValues(want.kind.Kind, "unchanged").Inc()
 	default:
-		applies.WithLabelValues(k.kind.Kind, "updated").Inc()
-		p.Note(Updated, k.kind.Kind, k.name)
+		applies.WithLabelValues(want.kind.Kind, "updated").Inc()
+		p.Note(Updated, want.kind.Kind, want.name)
 	}
 	return nil
 }
 
 // preview asks the server what an apply would do.
-func (p *Pass) preview(ctx context.Context, k key, want *unstructured.Unstructured, desired string, live client.Object) error {
+func (p *Pass) preview(ctx context.Context, want *wanted, live client.Object) error {
 	if live == nil {
-		p.Note(Created, k.kind.Kind, k.name)
+		p.Note(Created, want.kind.Kind, want.name)
 		return nil
 	}
 	current := &unstructured.Unstructured{}
-	current.SetGroupVersionKind(k.kind)
-	if err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: k.name}, current); err != nil {
-		return fmt.Errorf("read %s %s: %w", k.kind.Kind, k.name, err)
+	current.SetGroupVersionKind(want.kind)
+	if err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: want.namespace, Name: want.name}, current); err != nil {
+		return fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
 	}
-	answer := want.DeepCopy()
-	err := p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
+	object, err := want.object()
+	if err != nil {
+		return err
+	}
+	answer := object.DeepCopy()
+	err = p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
 		client.FieldOwner(p.applier.config.FieldManager), client.ForceOwnership, client.DryRunAll)
 	if err != nil {
-		return fmt.Errorf("compare %s %s: %w", k.kind.Kind, k.name, err)
+		return fmt.Errorf("compare %s %s: %w", want.kind.Kind, want.name, err)
 	}
 	surplus, err := trimmed(want, live)
 	if err != nil {
 		return err
 	}
 	done := entry{
-		desired: desired, uid: string(current.GetUID()), version: current.GetResourceVersion(), dry: true,
+		desired: want.digest, uid: string(current.GetUID()), version: current.GetResourceVersion(), dry: true,
 		differs: surplus != nil || !same(current, answer),
 	}
 	if current.GetGeneration() != 0 {
@@ -261,9 +294,9 @@ func (p *Pass) preview(ctx context.Context, k key, want *unstructured.Unstructur
 			return err
 		}
 	}
-	p.applier.remember(p.owner.GetUID(), k, done)
+	p.applier.remember(p.owner.GetUID(), want.key, done)
 	if done.differs {
-		p.Note(Updated, k.kind.Kind, k.name)
+		p.Note(Updated, want.kind.Kind, want.name)
 	}
 	return nil
 }
@@ -300,21 +333,4 @@ func (a *Applier) newObject(k key) (client.Object, error) {
 		return nil, fmt.Errorf("%s is not an object", k.kind.Kind)
 	}
 	return object, nil
-}
-
-// decode turns a typed configuration into what is sent, and names and hashes it.
-func decode(configuration runtime.ApplyConfiguration) (*unstructured.Unstructured, key, string, error) {
-	data, err := json.Marshal(configuration)
-	if err != nil {
-		return nil, key{}, "", fmt.Errorf("encode an object: %w", err)
-	}
-	object := &unstructured.Unstructured{}
-	if err := json.Unmarshal(data, &object.Object); err != nil {
-		return nil, key{}, "", fmt.Errorf("encode an object: %w", err)
-	}
-	k := key{kind: object.GroupVersionKind(), namespace: object.GetNamespace(), name: object.GetName()}
-	if k.kind.Kind == "" || k.name == "" {
-		return nil, key{}, "", fmt.Errorf("an object without kind or name was desired")
-	}
-	return object, k, digest(data), nil
 }

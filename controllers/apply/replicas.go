@@ -17,38 +17,38 @@ import (
 // be ours (autoscaling was off), it is first handed over as it stands: dropping a
 // field that one owns alone would reset it to 1.
 func (p *Pass) Autoscaled(ctx context.Context, configuration, initial *appsv1ac.DeploymentApplyConfiguration) error {
-	_, k, _, err := decode(configuration)
+	want, err := decode(configuration)
 	if err != nil {
 		return err
 	}
-	live, err := p.cached(ctx, k)
+	live, err := p.cached(ctx, want.key)
 	if err != nil {
 		return err
 	}
 	if live == nil {
-		return p.createAutoscaled(ctx, k, configuration, initial)
+		return p.createAutoscaled(ctx, want, initial)
 	}
 	if !p.dry && owns(live.GetManagedFields(), p.applier.config.FieldManager) {
-		if err := p.handOver(ctx, k, configuration); err != nil {
+		if err := p.handOver(ctx, want.key, configuration); err != nil {
 			return err
 		}
 	}
-	return p.Apply(ctx, configuration)
+	return p.bring(ctx, want, live)
 }
 
 // createAutoscaled creates the Deployment and gives the first number. Should the
 // second write get lost, the autoscaler brings the number to its minimum.
-func (p *Pass) createAutoscaled(ctx context.Context, k key, configuration, initial *appsv1ac.DeploymentApplyConfiguration) error {
+func (p *Pass) createAutoscaled(ctx context.Context, want *wanted, initial *appsv1ac.DeploymentApplyConfiguration) error {
 	found := &appsv1.Deployment{}
-	err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: k.name}, found)
+	err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: want.namespace, Name: want.name}, found)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("read Deployment %s: %w", k.name, err)
+		return fmt.Errorf("read Deployment %s: %w", want.name, err)
 	}
 	fresh := apierrors.IsNotFound(err)
-	if err := p.Apply(ctx, configuration); err != nil || !fresh || p.dry || initial == nil {
+	if err := p.bring(ctx, want, nil); err != nil || !fresh || p.dry || initial == nil {
 		return err
 	}
-	return p.giveReplicas(ctx, k.name, initial)
+	return p.giveReplicas(ctx, want.name, initial)
 }
 
 // handOver makes the other manager an owner of the number that the Deployment has.
@@ -66,11 +66,15 @@ func (p *Pass) handOver(ctx context.Context, k key, configuration *appsv1ac.Depl
 }
 
 func (p *Pass) giveReplicas(ctx context.Context, name string, number *appsv1ac.DeploymentApplyConfiguration) error {
-	want, _, _, err := decode(number)
+	want, err := decode(number)
 	if err != nil {
 		return err
 	}
-	err = p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want),
+	object, err := want.object()
+	if err != nil {
+		return err
+	}
+	err = p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
 		client.FieldOwner(p.applier.config.InitialManager), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("give Deployment %s its first number of pods: %w", name, err)

@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -30,14 +28,18 @@ func keyOf(port corev1.ServicePort) portKey {
 // besides; nil when it has none. Applying does not remove them, because an entry
 // of a list with keys belongs to whoever added it, and one that was given the
 // name of a port of ours would let no apply succeed again.
-func trimmed(want *unstructured.Unstructured, live client.Object) ([]corev1.ServicePort, error) {
+func trimmed(want *wanted, live client.Object) ([]corev1.ServicePort, error) {
 	found, ok := live.(*corev1.Service)
 	if !ok {
 		return nil, nil
 	}
-	ours := &corev1.Service{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(want.Object, ours); err != nil {
-		return nil, fmt.Errorf("read Service %s: %w", want.GetName(), err)
+	var ours struct {
+		Spec struct {
+			Ports []corev1.ServicePort `json:"ports"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(want.data, &ours); err != nil {
+		return nil, fmt.Errorf("read Service %s: %w", want.name, err)
 	}
 	isOurs := func(port corev1.ServicePort) bool {
 		return slices.ContainsFunc(ours.Spec.Ports, func(own corev1.ServicePort) bool { return keyOf(own) == keyOf(port) })
@@ -56,7 +58,7 @@ func trimmed(want *unstructured.Unstructured, live client.Object) ([]corev1.Serv
 }
 
 // trim takes from a live Service the ports that others added.
-func (p *Pass) trim(ctx context.Context, k key, want *unstructured.Unstructured, live client.Object) error {
+func (p *Pass) trim(ctx context.Context, want *wanted, live client.Object) error {
 	ports, err := trimmed(want, live)
 	if err != nil || ports == nil {
 		return err
@@ -67,13 +69,13 @@ func (p *Pass) trim(ctx context.Context, k key, want *unstructured.Unstructured,
 		"spec":     map[string]any{"ports": ports},
 	})
 	if err != nil {
-		return fmt.Errorf("encode the ports of Service %s: %w", k.name, err)
+		return fmt.Errorf("encode the ports of Service %s: %w", want.name, err)
 	}
 	target := &corev1.Service{}
-	target.SetNamespace(k.namespace)
-	target.SetName(k.name)
+	target.SetNamespace(want.namespace)
+	target.SetName(want.name)
 	if err := p.applier.config.Client.Patch(ctx, target, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(p.applier.config.FieldManager)); err != nil {
-		return fmt.Errorf("take ports that others added from Service %s: %w", k.name, err)
+		return fmt.Errorf("take ports that others added from Service %s: %w", want.name, err)
 	}
 	return nil
 }

@@ -51,7 +51,9 @@ func startCache(ctx context.Context, config *rest.Config) error {
 }
 
 // cachedGroups have their kinds in the cache. Others come and go with a test.
-var cachedGroups = []string{"", "apps", "batch", "autoscaling", "networking.k8s.io", "policy", v1alpha1.Group}
+var cachedGroups = []string{
+	"", "apps", "batch", "autoscaling", "networking.k8s.io", "policy", "apiextensions.k8s.io", "apiregistration.k8s.io", v1alpha1.Group,
+}
 
 // form is one of the Go types that an object is read as; each has a cache of its own.
 type form int
@@ -302,5 +304,5 @@ func (c cachedClient) read(ctx context.Context, from client.Reader, kind schema.
 
 // kept tells whether an object belongs into the cache.
 func kept(kind schema.GroupVersionKind, o client.Object) bool {
-	return kind.Group == v1alpha1.Group || o.GetLabels()[desired.LabelManagedBy] == desired.ManagedBy
+	return kind.Group == v1alpha1.Group || kind.Group == "apiextensions.k8s.io" || o.GetLabels()[desired.LabelManagedBy] == desired.ManagedBy
 }

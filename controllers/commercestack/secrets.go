@@ -116,8 +116,10 @@ func (v *visit) openVault(ctx context.Context) Result {
 		}
 	}
 	v.vault, v.rotatingNow = opened, wanted.Secrets
-	if v.states, err = opened.States(); err != nil {
-		return Result{Err: err, Stop: true}
+	if changed {
+		if v.states, err = opened.States(); err != nil {
+			return Result{Err: err, Stop: true}
+		}
 	}
 	v.in.AdminEmail = opened.AdminEmail()
 	return Result{}

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -12,6 +13,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -64,20 +66,66 @@ func (a *Authority) judge(old map[string][]byte, want Request, now time.Time) (c
 	if len(old[CertKey]) == 0 {
 		return nil, "there was none"
 	}
-	pair, err := parseSigner(old[CertKey], old[PrivateKey])
+	cert, reason = a.prove(old[CertKey], old[PrivateKey])
+	switch {
+	case reason != "":
+		return nil, reason
+	case !now.Before(cert.NotAfter.Add(-want.renewBefore())):
+		return nil, "its end is near"
+	case now.Before(cert.NotBefore):
+		return nil, "it is not valid yet"
+	case !slices.Equal(names(cert), sorted(want.DNSNames)):
+		return nil, "its names changed"
+	}
+	return cert, ""
+}
+
+// proofs are the certificates that were found to fit their keys and to be of their
+// authorities. To find that out costs far more than to know them again.
+var proofs = proven{known: map[[sha256.Size]byte]struct{}{}}
+
+// memory bounds how many are known.
+const memory = 1 << 15
+
+// proven remembers certificates by the digest of themselves, their keys and their authorities.
+type proven struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]struct{}
+}
+
+func (p *proven) has(sum [sha256.Size]byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.known[sum]
+	return ok
+}
+
+func (p *proven) add(sum [sha256.Size]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.known) >= memory {
+		clear(p.known)
+	}
+	p.known[sum] = struct{}{}
+}
+
+// prove returns a certificate that fits its key and is of the authority, or why it is not.
+func (a *Authority) prove(certPEM, keyPEM []byte) (cert *x509.Certificate, reason string) {
+	parts := [3][sha256.Size]byte{sha256.Sum256(a.active.certPEM), sha256.Sum256(certPEM), sha256.Sum256(keyPEM)}
+	sum := sha256.Sum256(slices.Concat(parts[0][:], parts[1][:], parts[2][:]))
+	if proofs.has(sum) {
+		if cert, err := parseCert(certPEM); err == nil {
+			return cert, ""
+		}
+	}
+	pair, err := parseSigner(certPEM, keyPEM)
 	if err != nil {
 		return nil, "it could not be read"
 	}
-	switch {
-	case pair.cert.CheckSignatureFrom(a.active.cert) != nil:
+	if pair.cert.CheckSignatureFrom(a.active.cert) != nil {
 		return nil, "the authority changed"
-	case !now.Before(pair.cert.NotAfter.Add(-want.renewBefore())):
-		return nil, "its end is near"
-	case now.Before(pair.cert.NotBefore):
-		return nil, "it is not valid yet"
-	case !slices.Equal(names(pair.cert), sorted(want.DNSNames)):
-		return nil, "its names changed"
 	}
+	proofs.add(sum)
 	return pair.cert, ""
 }
 

@@ -52,6 +52,13 @@ func TestLeafIsReplacedOnlyForAReason(t *testing.T) {
 	renamed.DNSNames = append(renamed.DNSNames, "shop")
 	broken := maps.Clone(first)
 	broken[pki.PrivateKey] = []byte("x")
+	// One that is good, but with another's key.
+	other, _, _, err := authority.Ensure(nil, want(), start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed := maps.Clone(first)
+	mixed[pki.PrivateKey] = other[pki.PrivateKey]
 	for name, tt := range map[string]struct {
 		old     map[string][]byte
 		want    pki.Request
@@ -63,6 +70,7 @@ func TestLeafIsReplacedOnlyForAReason(t *testing.T) {
 		"due":         {first, want(), state.RenewAt, true},
 		"other names": {first, renamed, start, true},
 		"broken key":  {broken, want(), start, true},
+		"other key":   {mixed, want(), start, true},
 		"clock back":  {first, want(), start.Add(-time.Hour), true},
 	} {
 		got, _, reason, err := authority.Ensure(tt.old, tt.want, tt.now)

@@ -1,8 +1,10 @@
 package desired
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/rollout"
@@ -65,25 +67,60 @@ func RevisionOf(in Input) (string, error) {
 		if component.Worker != nil {
 			templates = append(templates, component.Worker.Spec.Template)
 		}
-		content, err := canonical(templates)
+		hash, err := hashes.of(templates)
 		if err != nil {
 			return "", fmt.Errorf("hash the pods of %s: %w", name, err)
 		}
-		r.Images[string(name)], r.Configs[string(name)] = PlatformImage(in, name), Hash(content)
+		r.Images[string(name)], r.Configs[string(name)] = PlatformImage(in, name), hash
 	}
 	return r.Hash(), nil
 }
 
-// canonical is JSON that does not depend on the order of a type's fields.
-func canonical(value any) (string, error) {
+// hashes are known by what was hashed: at every visit of every stack the pods are
+// those of the visit before.
+var hashes = memo{known: map[[sha256.Size]byte]string{}}
+
+// memory bounds how many hashes are known: those of some thousand stacks.
+const memory = 1 << 15
+
+// memo remembers the hashes of values by their JSON.
+type memo struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]string
+}
+
+// of is the hash of a value, which does not depend on the order of a type's fields.
+func (m *memo) of(value any) (string, error) {
 	content, err := json.Marshal(value)
 	if err != nil {
 		return "", err
 	}
+	sum := sha256.Sum256(content)
+	m.mu.Lock()
+	known, ok := m.known[sum]
+	m.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	plain, err := canonical(content)
+	if err != nil {
+		return "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.known) >= memory {
+		clear(m.known)
+	}
+	m.known[sum] = Hash(plain)
+	return m.known[sum], nil
+}
+
+// canonical is JSON with its fields in the order of their names.
+func canonical(content []byte) (string, error) {
 	var plain any
 	if err := json.Unmarshal(content, &plain); err != nil {
 		return "", err
 	}
-	content, err = json.Marshal(plain)
+	content, err := json.Marshal(plain)
 	return string(content), err
 }

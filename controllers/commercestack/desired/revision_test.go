@@ -1,7 +1,9 @@
 package desired
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,9 +123,32 @@ func TestRoutingTableChangesTheGatewayAlone(t *testing.T) {
 
 func text(t *testing.T, value any) string {
 	t.Helper()
-	content, err := canonical(value)
+	raw, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := canonical(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return content
+}
+
+// A hash that is known is the one that is made, and only so many are known.
+func TestHashesAreRemembered(t *testing.T) {
+	t.Parallel()
+	m := &memo{known: map[[sha256.Size]byte]string{}}
+	for range 2 {
+		for i := range memory + 10 {
+			if got, err := m.of(map[string]int{"n": i}); err != nil || got != Hash(fmt.Sprintf(`{"n":%d}`, i)) {
+				t.Fatalf("%d: %q, %v", i, got, err)
+			}
+		}
+		if len(m.known) > memory {
+			t.Errorf("%d hashes are known", len(m.known))
+		}
+	}
+	if _, err := m.of(make(chan int)); err == nil {
+		t.Error("what has no JSON has a hash")
+	}
 }

@@ -1,0 +1,65 @@
+package apply
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/ptr"
+)
+
+// wanted is an object as it is desired. At rest its name and its digest are all
+// that is looked at.
+type wanted struct {
+	key
+
+	data    []byte
+	digest  string
+	content *unstructured.Unstructured
+}
+
+// typedName is what every configuration that is made for a kind tells of itself.
+type typedName interface {
+	GetAPIVersion() *string
+	GetKind() *string
+	GetNamespace() *string
+	GetName() *string
+}
+
+// decode turns a configuration into what is sent, and names and hashes it.
+func decode(configuration runtime.ApplyConfiguration) (*wanted, error) {
+	data, err := json.Marshal(configuration)
+	if err != nil {
+		return nil, fmt.Errorf("encode an object: %w", err)
+	}
+	w := &wanted{data: data, digest: digest(data)}
+	if typed, ok := configuration.(typedName); ok {
+		w.kind = schema.FromAPIVersionAndKind(ptr.Deref(typed.GetAPIVersion(), ""), ptr.Deref(typed.GetKind(), ""))
+		w.namespace, w.name = ptr.Deref(typed.GetNamespace(), ""), ptr.Deref(typed.GetName(), "")
+	} else {
+		object, err := w.object()
+		if err != nil {
+			return nil, err
+		}
+		w.key = key{kind: object.GroupVersionKind(), namespace: object.GetNamespace(), name: object.GetName()}
+	}
+	if w.kind.Kind == "" || w.name == "" {
+		return nil, fmt.Errorf("an object without kind or name was desired")
+	}
+	return w, nil
+}
+
+// object is what is sent. It must not be changed.
+func (w *wanted) object() (*unstructured.Unstructured, error) {
+	if w.content != nil {
+		return w.content, nil
+	}
+	object := &unstructured.Unstructured{}
+	if err := json.Unmarshal(w.data, &object.Object); err != nil {
+		return nil, fmt.Errorf("encode an object: %w", err)
+	}
+	w.content = object
+	return object, nil
+}
