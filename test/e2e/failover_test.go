@@ -54,7 +54,7 @@ func newDoor(t *testing.T, target string) *door {
 
 func (d *door) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	server, err := net.Dial("tcp", d.target.Load().(string)) //nolint:forcetypeassert // only strings are stored
+	server, err := net.Dial("tcp", d.target.Load().(string))
 	if err != nil {
 		return
 	}
