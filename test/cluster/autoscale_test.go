@@ -85,7 +85,7 @@ func TestQueueScaling(t *testing.T) {
 		Workers: &v1alpha1.WorkersSpec{
 			Mode: v1alpha1.WorkersSeparate, TargetQueueDepth: &few,
 			// What an idle worker needs is then far below the share of CPU that would keep a second one.
-			Resources: &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")}},
+			Resources:   &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")}},
 			Autoscaling: &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingHPA, MinReplicas: 1, MaxReplicas: 3, ScaleDownStabilizationSeconds: &seconds},
 		},
 	})

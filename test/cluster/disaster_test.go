@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
@@ -121,6 +122,7 @@ func upgradeOperator(t *testing.T, s *stack) {
 	}
 }
 
+// podIDs are the pods that serve or work, by uid; those of Jobs come and go by themselves.
 func podIDs(t *testing.T, s *stack) map[string]string {
 	t.Helper()
 	pods, err := s.pods(t.Context(), "")
@@ -129,7 +131,8 @@ func podIDs(t *testing.T, s *stack) map[string]string {
 	}
 	ids := make(map[string]string)
 	for i := range pods {
-		if pods[i].Status.Phase == corev1.PodRunning && pods[i].DeletionTimestamp == nil {
+		owner := metav1.GetControllerOf(&pods[i])
+		if pods[i].Status.Phase == corev1.PodRunning && pods[i].DeletionTimestamp == nil && owner != nil && owner.Kind != "Job" {
 			ids[string(pods[i].UID)] = pods[i].Name
 		}
 	}
