@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ var errAway = errors.New("away")
 // database answers after a while with its time.
 type database struct {
 	way   time.Duration
+	mu    sync.Mutex
 	ahead time.Duration
 	err   error
 }
@@ -29,11 +31,21 @@ func (d *database) QueryRow(context.Context, string, ...any) pgx.Row { return d 
 
 func (d *database) Scan(into ...any) error {
 	time.Sleep(d.way)
+	d.mu.Lock()
+	ahead, err := d.ahead, d.err
+	d.mu.Unlock()
 	if at, ok := into[0].(*time.Time); ok {
-		*at = time.Now().Add(d.ahead)
+		*at = time.Now().Add(ahead)
 	}
 	time.Sleep(d.way)
-	return d.err
+	return err
+}
+
+// set steps the clock of the database, or lets it be away.
+func (d *database) set(ahead time.Duration, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ahead, d.err = ahead, err
 }
 
 // TestStepsOfTheProcessChangeNothing steps the clock of the process: the time
@@ -81,20 +93,21 @@ func TestTheDatabaseIsFollowed(t *testing.T) {
 		go func() { done <- c.Run(ctx, db) }()
 		time.Sleep(16 * time.Second)
 		// Less than the way to it explains.
-		db.ahead = 5 * time.Millisecond
+		db.set(5*time.Millisecond, nil)
 		time.Sleep(15 * time.Second)
 		if ahead := time.Until(c.Now()); ahead != 0 {
 			t.Errorf("it moved by %s", ahead)
 		}
-		db.ahead = time.Hour
+		db.set(time.Hour, nil)
 		time.Sleep(15 * time.Second)
 		if ahead := time.Until(c.Now()); ahead != time.Hour {
 			t.Errorf("after a step of an hour it is %s ahead", ahead)
 		}
+		synctest.Wait()
 		if !strings.Contains(log.String(), "stepped") {
 			t.Errorf("the log: %s", log.String())
 		}
-		db.ahead, db.err = 0, errAway
+		db.set(0, errAway)
 		time.Sleep(15 * time.Second)
 		if ahead := time.Until(c.Now()); ahead != time.Hour {
 			t.Errorf("without a database it is %s ahead", ahead)
