@@ -150,7 +150,7 @@ func (p *process) openDatabase(ctx context.Context, name string) error {
 	}
 	p.databases[name] = db
 	p.resources.registry.MustRegister(db.Collector(), outbox.Collector(db))
-	if len(p.databases) > 1 {
+	if p.timekeeper != nil {
 		return nil
 	}
 	// All schemas are in one database, so the first one is asked for the time.

@@ -76,13 +76,19 @@ var (
 	errNoSigner    = errors.New("rpc: a remote client needs a signer")
 )
 
+// TripAfter opens a circuit breaker after so many failures in a row, if they are at
+// least half of all that counts: all that waited for one dead pod fails at the same
+// moment, while the pods beside it answer.
+func TripAfter(failures uint32) func(gobreaker.Counts) bool {
+	return func(counts gobreaker.Counts) bool {
+		return counts.ConsecutiveFailures >= failures && 2*counts.TotalFailures >= counts.Requests
+	}
+}
+
 func newBreaker(target string) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: target, Timeout: openFor, MaxRequests: 1, Interval: countFor,
-		// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
-		ReadyToTrip: func(counts gobreaker.Counts) bool {
-			return counts.ConsecutiveFailures >= tripAfter && 2*counts.TotalFailures >= counts.Requests
-		},
+		ReadyToTrip:  TripAfter(tripAfter),
 		IsSuccessful: func(err error) bool { return !errors.Is(err, errUnreachable) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
 	})

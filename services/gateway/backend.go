@@ -17,6 +17,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/commercestack/commercestack/internal/fault"
+	"github.com/commercestack/commercestack/internal/rpc"
 	"github.com/commercestack/commercestack/internal/spread"
 )
 
@@ -80,10 +81,7 @@ func (b *backend) guarded(name, variant string) *retryTransport {
 func (b *backend) newBreaker(name string) *gobreaker.CircuitBreaker[*http.Response] {
 	return gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // a type, not a call; who forwards the answer closes it
 		Name: name, Timeout: breakerOpen, Interval: breakerWindow,
-		// All that waited for one dead pod fails at the same moment, while the pods beside it answer.
-		ReadyToTrip: func(counts gobreaker.Counts) bool {
-			return counts.ConsecutiveFailures >= breakerFailures && 2*counts.TotalFailures >= counts.Requests
-		},
+		ReadyToTrip: rpc.TripAfter(breakerFailures),
 		// A client that hangs up says nothing about the peer; counted, ten of them would close the shop to everybody.
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(name string, from, to gobreaker.State) {

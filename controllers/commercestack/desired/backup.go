@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -120,6 +121,11 @@ func DrillCronJob(in Input, suspended bool) *batchv1ac.CronJobApplyConfiguration
 // restoredByJob says that a Job brings a backup that a stack took itself.
 func restoredByJob(in Input) bool { return in.Stack.Spec.Restore != nil && !Recovered(in) }
 
+// restoreFolder is where the backups are that a new stack begins with.
+func restoreFolder(in Input) string {
+	return cmp.Or(in.Stack.Spec.Restore.From.Path, BackupFolder(in.Stack.Namespace, in.Stack.Name))
+}
+
 // RestoreJob brings a backup into the empty database of a new stack, nil when it
 // begins empty, or with what CloudNativePG kept.
 func RestoreJob(in Input) *batchv1ac.JobApplyConfiguration {
@@ -128,11 +134,8 @@ func RestoreJob(in Input) *batchv1ac.JobApplyConfiguration {
 	}
 	restore := in.Stack.Spec.Restore
 	task := backupTask{
-		job: JobRestore, secret: in.Secrets.Restore, store: RestoreStore(&in.Stack.Spec), folder: restore.From.Path,
+		job: JobRestore, secret: in.Secrets.Restore, store: RestoreStore(&in.Stack.Spec), folder: restoreFolder(in),
 		before: []string{"backup", "fetch", "--id", restore.From.ID}, tool: "pg-restore", script: script.Restore, after: []string{"backup", "finish"},
-	}
-	if task.folder == "" {
-		task.folder = BackupFolder(in.Stack.Namespace, in.Stack.Name)
 	}
 	name := ObjectName(in.Stack.Name, JobRestore) + "-" + Hash(PlatformImage(in, ""), toolImage(in), task.secret, task.folder, restore.From.ID)
 	return own(in, NameJob, batchv1ac.Job(name, in.Stack.Namespace)).WithLabels(map[string]string{LabelJob: JobRestore}).WithSpec(task.spec(in))
@@ -306,12 +309,8 @@ func managedBackup(in Input) map[string]any {
 	barman := barmanStore(store, BackupFolder(in.Stack.Namespace, in.Stack.Name))
 	if Recovered(in) {
 		// The log of the server that this one began with is not written on.
-		restore := in.Stack.Spec.Restore.From
-		moment := ""
-		if restore.Recovery.Time != nil {
-			moment = restore.Recovery.Time.UTC().Format(time.RFC3339)
-		}
-		barman["serverName"] = ObjectName(in.Stack.Name, NamePostgres) + "-" + Hash(restore.Path, restore.Recovery.Server, moment)
+		from := in.Stack.Spec.Restore.From
+		barman["serverName"] = ObjectName(in.Stack.Name, NamePostgres) + "-" + Hash(from.Path, from.Recovery.Server, moment(from.Recovery))
 	}
 	day := 24 * time.Hour
 	days := max(1, int64((backup.Retention.Duration+day-1)/day))

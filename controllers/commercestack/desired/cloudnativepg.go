@@ -51,8 +51,8 @@ func CloudNativePG(in Input) *unstructured.Unstructured {
 		"resources":             managedResources(in),
 		"postgresql":            managedServer(in, instances),
 	}
-	if recovery := managedRecovery(in); recovery != nil {
-		spec["bootstrap"] = map[string]any{"recovery": recovery}
+	if Recovered(in) {
+		spec["bootstrap"] = map[string]any{"recovery": managedRecovery(in)}
 		spec["externalClusters"] = []any{managedOrigin(in)}
 	} else {
 		spec["bootstrap"] = map[string]any{"initdb": map[string]any{
@@ -86,27 +86,28 @@ func Recovered(in Input) bool {
 	return in.PostgresMode == v1alpha1.DataManaged && in.Stack.Spec.Restore != nil && in.Stack.Spec.Restore.From.Recovery != nil
 }
 
-// managedRecovery says up to which moment the log of changes is followed, nil without a recovery.
-func managedRecovery(in Input) map[string]any {
-	if !Recovered(in) {
-		return nil
+// moment that a recovery leads to, empty for the end of the log.
+func moment(recovery *v1alpha1.RecoverySource) string {
+	if recovery.Time == nil {
+		return ""
 	}
+	return recovery.Time.UTC().Format(time.RFC3339)
+}
+
+// managedRecovery says up to which moment the log of changes is followed.
+func managedRecovery(in Input) map[string]any {
 	recovery := map[string]any{"source": origin, "database": Database, "owner": Database}
-	if at := in.Stack.Spec.Restore.From.Recovery.Time; at != nil {
-		recovery["recoveryTarget"] = map[string]any{"targetTime": at.UTC().Format(time.RFC3339)}
+	if target := moment(in.Stack.Spec.Restore.From.Recovery); target != "" {
+		recovery["recoveryTarget"] = map[string]any{"targetTime": target}
 	}
 	return recovery
 }
 
 // managedOrigin is where the backups and the log of changes are.
 func managedOrigin(in Input) map[string]any {
-	from := in.Stack.Spec.Restore.From
-	folder := from.Path
-	if folder == "" {
-		folder = BackupFolder(in.Stack.Namespace, in.Stack.Name)
-	}
+	folder := restoreFolder(in)
 	barman := barmanStore(RestoreStore(&in.Stack.Spec), folder)
-	barman["serverName"] = cmp.Or(from.Recovery.Server, ObjectName(path.Base(folder), NamePostgres))
+	barman["serverName"] = cmp.Or(in.Stack.Spec.Restore.From.Recovery.Server, ObjectName(path.Base(folder), NamePostgres))
 	return map[string]any{"name": origin, "barmanObjectStore": barman}
 }
 

@@ -18,17 +18,34 @@ func InNamespace(l layout.Layout, args ...string) []string {
 	return append([]string{"nsenter", "--net=" + l.Namespace(), "--"}, args...)
 }
 
-// NetworkUp makes the node's network namespace and links it to the machine. Pods
-// and services are routed through the link, so that programs on the machine reach
-// them; nothing on the machine forwards packets, so pods reach no other network.
-func NetworkUp(ctx context.Context, l layout.Layout) error {
+// makeNamespace makes a node's network namespace and mounts it on its file.
+func makeNamespace(ctx context.Context, l layout.Layout) error {
 	file, err := os.OpenFile(l.Namespace(), os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("make the file of the network namespace: %w", err)
 	}
 	file.Close()
-	commands := [][]string{
-		{"unshare", "--net=" + l.Namespace(), "true"},
+	return runAll(ctx, [][]string{{"unshare", "--net=" + l.Namespace(), "true"}}, "make the network namespace")
+}
+
+// runAll runs commands one after the other; what they do together is for the error.
+func runAll(ctx context.Context, commands [][]string, what string) error {
+	for _, command := range commands {
+		if err := Run(ctx, command...); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// NetworkUp makes the node's network namespace and links it to the machine. Pods
+// and services are routed through the link, so that programs on the machine reach
+// them; nothing on the machine forwards packets, so pods reach no other network.
+func NetworkUp(ctx context.Context, l layout.Layout) error {
+	if err := makeNamespace(ctx, l); err != nil {
+		return err
+	}
+	return runAll(ctx, [][]string{
 		{"ip", "link", "add", layout.HostLink, "mtu", "1400", "type", "veth", "peer", "name", "eth0", "netns", l.Namespace()},
 		{"ip", "address", "add", layout.HostIP + "/" + layout.LinkPrefix, "dev", layout.HostLink},
 		{"ip", "link", "set", layout.HostLink, "up"},
@@ -43,26 +60,17 @@ func NetworkUp(ctx context.Context, l layout.Layout) error {
 		// Addresses of pods that do not exist are nobody's: without this they
 		// would travel back and forth between the node and the machine.
 		InNamespace(l, "ip", "route", "add", "unreachable", layout.PodCIDR),
-	}
-	for _, command := range commands {
-		if err := Run(ctx, command...); err != nil {
-			return fmt.Errorf("set up the node's network: %w", err)
-		}
-	}
-	return nil
+	}, "set up the node's network")
 }
 
 // WorkerUp makes the second node's network namespace and links it to the first's,
 // through which it also reaches the machine.
 func WorkerUp(ctx context.Context, worker layout.Layout) error {
 	first := layout.Layout{Root: worker.Root}
-	file, err := os.OpenFile(worker.Namespace(), os.O_CREATE|os.O_RDONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("make the file of the network namespace: %w", err)
+	if err := makeNamespace(ctx, worker); err != nil {
+		return err
 	}
-	file.Close()
-	commands := [][]string{
-		{"unshare", "--net=" + worker.Namespace(), "true"},
+	return runAll(ctx, [][]string{
 		InNamespace(first, "ip", "link", "add", layout.WorkerLink, "mtu", "1400", "type", "veth", "peer", "name", "eth0", "netns", worker.Namespace()),
 		InNamespace(first, "ip", "address", "add", layout.GatewayIP+"/"+layout.LinkPrefix, "dev", layout.WorkerLink),
 		InNamespace(first, "ip", "link", "set", layout.WorkerLink, "mtu", "1400", "up"),
@@ -73,30 +81,18 @@ func WorkerUp(ctx context.Context, worker layout.Layout) error {
 		InNamespace(worker, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"),
 		InNamespace(worker, "ip", "route", "add", "unreachable", layout.WorkerPodCIDR),
 		InNamespace(first, "ip", "route", "add", layout.WorkerPodCIDR, "via", layout.WorkerIP),
-	}
-	for _, command := range commands {
-		if err := Run(ctx, command...); err != nil {
-			return fmt.Errorf("set up the second node's network: %w", err)
-		}
-	}
-	return nil
+	}, "set up the second node's network")
 }
 
 // CutWorker cuts the link between the nodes. What is sent to the other side from
 // then on vanishes without an error, as it does between machines of a cloud: the
 // neighbour's address is kept, since its loss would be told to senders at once.
 func CutWorker(ctx context.Context, first, worker layout.Layout) error {
-	commands := [][]string{
+	return runAll(ctx, [][]string{
 		InNamespace(first, "ip", "neighbour", "replace", layout.WorkerIP, "lladdr", nobody,
 			"nud", "permanent", "dev", layout.WorkerLink),
 		InNamespace(worker, "ip", "link", "set", "eth0", "down"),
-	}
-	for _, command := range commands {
-		if err := Run(ctx, command...); err != nil {
-			return fmt.Errorf("cut the link to the second node: %w", err)
-		}
-	}
-	return nil
+	}, "cut the link to the second node")
 }
 
 // nobody is a hardware address that no interface has.
