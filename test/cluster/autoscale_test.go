@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -117,11 +116,7 @@ func TestQueueScaling(t *testing.T) {
 // psql runs a statement in the pod of PostgreSQL.
 func (s *stack) psql(statement string) {
 	s.t.Helper()
-	output, err := exec.Command(program("KUBECTL", "kubectl"), "exec", "-n", s.namespace, s.name+"-postgres-0", "-c", "postgres", "--",
-		"sh", "-c", `PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") exec psql -v ON_ERROR_STOP=1 -U postgres -d commerce -c "$0"`, statement).CombinedOutput()
-	if err != nil {
-		s.t.Fatalf("psql: %v\n%s", err, output)
-	}
+	s.inPostgres("sh", "-c", `PGPASSWORD=$(cat "$POSTGRES_PASSWORD_FILE") exec psql -v ON_ERROR_STOP=1 -U postgres -d commerce -c "$0"`, statement)
 }
 
 // replicas reports whether the autoscaler wants, and the gateway has, a number of pods in a range.
@@ -136,10 +131,8 @@ func replicas(ctx context.Context, s *stack, low, high int) (bool, error) {
 	}
 	ready := 0
 	for i := range pods {
-		for _, condition := range pods[i].Status.Conditions {
-			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue && pods[i].DeletionTimestamp == nil {
-				ready++
-			}
+		if podReady(&pods[i]) {
+			ready++
 		}
 	}
 	if ready < low || ready > high {

@@ -24,16 +24,7 @@ import (
 // an order run throughout.
 func TestDayTwo(t *testing.T) {
 	object := sample(t, "development.yaml")
-	object.Spec.Rollout = v1alpha1.RolloutSpec{
-		Strategy: v1alpha1.RolloutCanary,
-		Steps:    []v1alpha1.RolloutStep{canaryStep(20), canaryStep(50)},
-		Analysis: []v1alpha1.AnalysisSpec{
-			// A share of errors; what has no traffic in an interval says nothing against a revision.
-			{Name: "error-rate", FailAbove: "0.02", Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"},
-			{Name: "payment-success", FailAbove: "0.1", Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"},
-		},
-		ProgressDeadline: metav1.Duration{Duration: 2 * time.Minute},
-	}
+	object.Spec.Rollout = canaries(2*time.Minute, measure("error-rate", "0.02"), measure("payment-success", "0.1"))
 	object.Spec.Backup = &v1alpha1.BackupSpec{Schedule: "0 3 * * *", RestoreTest: "0 5 * * 0"}
 	scaled(&object.Spec)
 	s := apply(t, "e2e-daytwo", object)
@@ -51,6 +42,20 @@ func TestDayTwo(t *testing.T) {
 		{"a backup is drilled", func(t *testing.T) { backupAndDrill(t, s) }},
 		{"replicas have one owner", func(t *testing.T) { replicaOwners(t, s) }},
 	})
+}
+
+// canaries bring a revision to a fifth of the callers, to half of them, and to everybody.
+func canaries(deadline time.Duration, analysis ...v1alpha1.AnalysisSpec) v1alpha1.RolloutSpec {
+	return v1alpha1.RolloutSpec{
+		Strategy: v1alpha1.RolloutCanary,
+		Steps:    []v1alpha1.RolloutStep{canaryStep(20), canaryStep(50)},
+		Analysis: analysis, ProgressDeadline: metav1.Duration{Duration: deadline},
+	}
+}
+
+// measure fails a canary above a share; what has no traffic in an interval says nothing against a revision.
+func measure(name, failAbove string) v1alpha1.AnalysisSpec {
+	return v1alpha1.AnalysisSpec{Name: name, FailAbove: failAbove, Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"}
 }
 
 func canaryStep(weight int32) v1alpha1.RolloutStep {
@@ -240,16 +245,26 @@ func lostPayments(t *testing.T, s *stack, guest, admin *shop.Shop) {
 // undo returns to the revision before the one that serves.
 func undo(t *testing.T, s *stack) {
 	s.setting("product", "COMMERCE_PRODUCT_EXPIRE_EVERY", "13s")
-	before := s.rolledOut(8*time.Minute, v1alpha1.RolloutComplete)
-	s.annotate(v1alpha1.AnnotationRollout, v1alpha1.RolloutRequest{Verb: v1alpha1.RolloutUndo, ID: "undo-1"}.String())
+	s.rolledOut(8*time.Minute, v1alpha1.RolloutComplete)
+	fmt.Printf("undone in %.1f s\n", s.undone(4*time.Minute, "undo-1").Seconds())
+	s.setting("product", "COMMERCE_PRODUCT_EXPIRE_EVERY", "14s")
+	s.rolledOut(8*time.Minute, v1alpha1.RolloutComplete)
+}
+
+// undone asks for the revision before the one that serves, and returns how long it took.
+func (s *stack) undone(limit time.Duration, id string) time.Duration {
+	s.t.Helper()
+	before, err := s.get(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.annotate(v1alpha1.AnnotationRollout, v1alpha1.RolloutRequest{Verb: v1alpha1.RolloutUndo, ID: id}.String())
 	started := time.Now()
-	s.until(4*time.Minute, "the revision before serves", func(o *v1alpha1.CommerceStack) (bool, error) {
+	s.until(limit, "the revision before serves", func(o *v1alpha1.CommerceStack) (bool, error) {
 		r := o.Status.Rollout
 		return r.Phase == v1alpha1.RolloutComplete && o.Status.CurrentRevision != before.Status.CurrentRevision, fmt.Errorf("%s: %s", r.Phase, r.Message)
 	})
-	fmt.Printf("undone in %.1f s\n", time.Since(started).Seconds())
-	s.setting("product", "COMMERCE_PRODUCT_EXPIRE_EVERY", "14s")
-	s.rolledOut(8*time.Minute, v1alpha1.RolloutComplete)
+	return time.Since(started)
 }
 
 // backupAndDrill takes a backup, restores it for a trial, and reads what it took.

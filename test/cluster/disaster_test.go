@@ -112,13 +112,19 @@ func upgradeOperator(t *testing.T, s *stack) {
 	time.Sleep(20 * time.Second)
 	s.waitReady(time.Minute)
 	after := podIDs(t, s)
+	noneReplaced(t, before, after)
+	if len(after) != len(before) {
+		t.Errorf("%d pods, before %d", len(after), len(before))
+	}
+}
+
+// noneReplaced checks that all pods of before are there.
+func noneReplaced(t *testing.T, before, after map[string]string) {
+	t.Helper()
 	for id, name := range before {
 		if after[id] == "" {
 			t.Errorf("pod %s was replaced", name)
 		}
-	}
-	if len(after) != len(before) {
-		t.Errorf("%d pods, before %d", len(after), len(before))
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -127,19 +126,6 @@ func (s *stack) fill(leave int) {
 dd if=/dev/zero of=%[1]s bs=1M oflag=append conv=notrunc count=$((free - %[2]d)) 2>/dev/null
 [ %[2]d -gt 0 ] || dd if=/dev/zero of=%[1]s bs=4k oflag=append conv=notrunc 2>/dev/null
 df -Pm %[1]s | tail -n 1`, filler, leave, filepath.Dir(filler)))
-}
-
-// inPostgres runs a command in the container of PostgreSQL.
-func (s *stack) inPostgres(command ...string) {
-	s.t.Helper()
-	args := append([]string{"exec", "-n", s.namespace, s.name + "-postgres-0", "-c", "postgres", "--"}, command...)
-	output, err := exec.CommandContext(s.t.Context(), program("KUBECTL", "kubectl"), args...).CombinedOutput()
-	if err != nil {
-		s.t.Fatalf("%v: %v\n%s", command, err, output)
-	}
-	if len(output) > 0 {
-		fmt.Printf("%s", output)
-	}
 }
 
 // untilStorage waits for the condition of the volume.

@@ -180,17 +180,25 @@ func scaleOut(t *testing.T, s *stack) {
 
 // scaled has two pods of each component on the way of an order.
 func scaled(spec *v1alpha1.CommerceStackSpec) {
-	two := int32(2)
-	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
-	spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0", "write": "0", "payment": "0"}
+	unlimited(spec)
 	for _, name := range []v1alpha1.ComponentName{"auth", "product", "order", "billing", "gateway"} {
-		service := v1alpha1.ServiceSpec{Name: name, Replicas: &two, Autoscaling: off}
-		if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {
-			one := int32(1)
-			service.Workers = &v1alpha1.WorkersSpec{Mode: v1alpha1.WorkersSeparate, Replicas: &one, Autoscaling: off}
-		}
-		spec.Services = append(slices.DeleteFunc(spec.Services, func(s v1alpha1.ServiceSpec) bool { return s.Name == name }), service)
+		spec.Services = append(slices.DeleteFunc(spec.Services, func(s v1alpha1.ServiceSpec) bool { return s.Name == name }), fixed(name, 2, 1))
 	}
+}
+
+// unlimited lets the traffic of a test through.
+func unlimited(spec *v1alpha1.CommerceStackSpec) {
+	spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0", "write": "0", "payment": "0"}
+}
+
+// fixed gives a component a number of pods, and order and billing a number of workers besides.
+func fixed(name v1alpha1.ComponentName, pods, workers int32) v1alpha1.ServiceSpec {
+	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
+	service := v1alpha1.ServiceSpec{Name: name, Replicas: &pods, Autoscaling: off}
+	if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {
+		service.Workers = &v1alpha1.WorkersSpec{Mode: v1alpha1.WorkersSeparate, Replicas: &workers, Autoscaling: off}
+	}
+	return service
 }
 
 // change replaces the pods of the components on the way of an order while people

@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -86,15 +84,10 @@ func TestNodeLoss(t *testing.T) {
 
 // everyComponent gives each component a fixed number of pods, and order and billing as many workers.
 func everyComponent(spec *v1alpha1.CommerceStackSpec, pods int32) {
-	spec.Gateway.RateLimits = map[string]v1alpha1.RateLimit{"read": "0", "write": "0", "payment": "0"}
-	off := &v1alpha1.AutoscalingSpec{Mode: v1alpha1.AutoscalingOff, MinReplicas: 2, MaxReplicas: 10, TargetCPUUtilization: 60}
+	unlimited(spec)
 	spec.Services = nil
 	for _, name := range append(slices.Clone(movable), v1alpha1.ComponentProduct) {
-		service := v1alpha1.ServiceSpec{Name: name, Replicas: &pods, Autoscaling: off}
-		if name == v1alpha1.ComponentOrder || name == v1alpha1.ComponentBilling {
-			service.Workers = &v1alpha1.WorkersSpec{Mode: v1alpha1.WorkersSeparate, Replicas: &pods, Autoscaling: off}
-		}
-		spec.Services = append(spec.Services, service)
+		spec.Services = append(spec.Services, fixed(name, pods, pods))
 	}
 }
 
@@ -145,29 +138,15 @@ func allMoved(ctx context.Context, s *stack) (bool, error) {
 	return true, nil
 }
 
-func podReady(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
 // clusterTool builds the cluster's own command, and returns what runs it: between
 // the wish and the loss of a node no compiler shall work.
 func clusterTool(t *testing.T) func(args ...string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "cluster")
-	run := func(name string, args ...string) {
-		command := exec.Command(name, args...)
-		command.Dir = "../.."
-		command.Stdout, command.Stderr = os.Stdout, os.Stderr
-		if err := command.Run(); err != nil {
-			t.Fatalf("%s %v: %v", filepath.Base(name), args, err)
-		}
-	}
-	run("go", "build", "-o", program, "./hack/cluster")
+	inRepository(t, "go", "build", "-o", program, "./hack/cluster")
 	var nodes corev1.NodeList
 	if err := kube.List(t.Context(), &nodes, client.MatchingLabels{"node.kubernetes.io/instance-type": "local"}); err != nil || len(nodes.Items) == 0 {
 		t.Skipf("only the cluster of hack/cluster can be given nodes and lose them (%v)", err)
 	}
-	return func(args ...string) { run(program, args...) }
+	return func(args ...string) { inRepository(t, program, args...) }
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -99,12 +97,7 @@ func forgetfulRedis(t *testing.T, s *stack, guest, admin *shop.Shop) {
 func silentServer(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	flow := startTraffic(t, guest, admin, "Silent mug", 2, 1)
 	flow.settle()
-	command := exec.CommandContext(t.Context(), "go", "run", "./hack/cluster", "outage")
-	command.Dir = "../.."
-	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	if err := command.Run(); err != nil {
-		t.Fatal(err)
-	}
+	inRepository(t, "go", "run", "./hack/cluster", "outage")
 	s.update(func(spec *v1alpha1.CommerceStackSpec) { spec.Observability.LogLevel = "debug" })
 	fmt.Printf("a change made after the outage is done after %.1f s\n", s.waitReady(4*time.Minute).Seconds())
 	flow.stop()

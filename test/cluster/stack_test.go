@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,17 @@ func helm(args ...string) error {
 		return fmt.Errorf("helm %s: %w\n%s", strings.Join(args, " "), err, output)
 	}
 	return nil
+}
+
+// inRepository runs a program in the repository's folder and shows what it says.
+func inRepository(t *testing.T, name string, args ...string) {
+	t.Helper()
+	command := exec.Command(name, args...)
+	command.Dir = "../.."
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		t.Fatalf("%s %v: %v", filepath.Base(name), args, err)
+	}
 }
 
 // waitFor polls until check reports true; it forgives errors until the time is over.
@@ -195,6 +207,26 @@ func (s *stack) pods(ctx context.Context, component string) ([]corev1.Pod, error
 	var list corev1.PodList
 	err := kube.List(ctx, &list, client.InNamespace(s.namespace), labels)
 	return list.Items, err
+}
+
+// podReady says whether a pod serves, and is not on its way out.
+func podReady(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// inPostgres runs a command in the container of PostgreSQL.
+func (s *stack) inPostgres(command ...string) {
+	s.t.Helper()
+	args := append([]string{"exec", "-n", s.namespace, s.name + "-postgres-0", "-c", "postgres", "--"}, command...)
+	output, err := exec.CommandContext(s.t.Context(), program("KUBECTL", "kubectl"), args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("%v: %v\n%s", command, err, output)
+	}
+	if len(output) > 0 {
+		fmt.Printf("%s", output)
+	}
 }
 
 func (s *stack) secret(name string) map[string][]byte {

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/test/shop"
 )
@@ -44,14 +42,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	object := sample(t, "development.yaml")
 	object.Spec.Version = previousVersion
-	object.Spec.Rollout = v1alpha1.RolloutSpec{
-		Strategy: v1alpha1.RolloutCanary,
-		Steps:    []v1alpha1.RolloutStep{canaryStep(20), canaryStep(50)},
-		Analysis: []v1alpha1.AnalysisSpec{
-			{Name: "error-rate", FailAbove: "0.02", Interval: metav1.Duration{Duration: 3 * time.Second}, Count: 2, OnNoData: "Pass"},
-		},
-		ProgressDeadline: metav1.Duration{Duration: 3 * time.Minute},
-	}
+	object.Spec.Rollout = canaries(3*time.Minute, measure("error-rate", "0.02"))
 	scaled(&object.Spec)
 	s := apply(t, "e2e-upgrade", object)
 	fmt.Printf("apply to Ready with the release before: %.1f s\n", s.waitReady(5*time.Minute).Seconds())
@@ -72,14 +63,6 @@ func previousRelease(t *testing.T) string {
 		t.Fatal("PREVIOUS names no commit: run this by make e2e")
 	}
 	folder := filepath.Join(t.TempDir(), "previous")
-	run := func(folder, name string, arguments ...string) {
-		t.Helper()
-		command := exec.CommandContext(t.Context(), name, arguments...)
-		command.Dir = folder
-		if output, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("%s %v: %v\n%s", name, arguments, err, output)
-		}
-	}
 	// An archive leaves nothing behind in the repository, as a work tree would.
 	archive, err := exec.CommandContext(t.Context(), "git", "-C", "../..", "archive", commit).Output()
 	if err != nil {
@@ -93,9 +76,13 @@ func previousRelease(t *testing.T) string {
 	if output, err := unpack.CombinedOutput(); err != nil {
 		t.Fatalf("unpack %s: %v\n%s", commit, err, output)
 	}
-	run(folder, "go", "run", "-buildvcs=false", "./hack/cluster", "--version", previousVersion, "images")
+	images := exec.CommandContext(t.Context(), "go", "run", "-buildvcs=false", "./hack/cluster", "--version", previousVersion, "images")
+	images.Dir = folder
+	if output, err := images.CombinedOutput(); err != nil {
+		t.Fatalf("build the image of %s: %v\n%s", commit, err, output)
+	}
 	// The cluster keeps one archive of the platform's image: it shall be this version's again.
-	run("../..", "go", "run", "./hack/cluster", "--version", currentVersion, "images")
+	inRepository(t, "go", "run", "./hack/cluster", "--version", currentVersion, "images")
 	return folder
 }
 
@@ -111,12 +98,7 @@ func newOperator(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	flow.stop()
 	noFailures(t, "the operator was upgraded", flow)
 	flow.verify(t)
-	after := podIDs(t, s)
-	for id, name := range before {
-		if after[id] == "" {
-			t.Errorf("pod %s was replaced", name)
-		}
-	}
+	noneReplaced(t, before, podIDs(t, s))
 }
 
 // newVersion rolls the new version out while people order.
@@ -137,17 +119,7 @@ func newVersion(t *testing.T, s *stack, guest, admin *shop.Shop) {
 func oldVersion(t *testing.T, s *stack, guest, admin *shop.Shop) {
 	flow := startTraffic(t, guest, admin, "Returned mug", 1, 1)
 	flow.settle()
-	serving, err := s.get(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.annotate(v1alpha1.AnnotationRollout, v1alpha1.RolloutRequest{Verb: v1alpha1.RolloutUndo, ID: "undo-upgrade"}.String())
-	started := time.Now()
-	s.until(8*time.Minute, "the version before serves", func(o *v1alpha1.CommerceStack) (bool, error) {
-		r := o.Status.Rollout
-		return r.Phase == v1alpha1.RolloutComplete && o.Status.CurrentRevision != serving.Status.CurrentRevision, fmt.Errorf("%s: %s", r.Phase, r.Message)
-	})
-	fmt.Printf("back after %.1f s\n", time.Since(started).Seconds())
+	fmt.Printf("back after %.1f s\n", s.undone(8*time.Minute, "undo-upgrade").Seconds())
 	time.Sleep(5 * time.Second)
 	flow.stop()
 	noFailures(t, "the version before served on", flow)
