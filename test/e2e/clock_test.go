@@ -29,22 +29,8 @@ func TestWrongClocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })
-	listen, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
 	data := filepath.Join(folder, "data")
-	await := func(c *command, word string) {
-		t.Helper()
-		t.Cleanup(func() { _ = c.stop() })
-		if err := shop.Eventually(ctx, time.Minute, func() (bool, error) {
-			return strings.Contains(c.out.String()+c.err.String(), word), c.failed()
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	await(start(ctx, "up", "--listen", listen, "--data", data, "--admin-email", adminEmail, "--admin-password", adminPassword,
-		"--no-demo", "--log-level", "error", "--database-url", server.URL("postgres"), "--development-clock-ahead=-1h"), "is ready")
+	p := startOn(t, data, server.URL("postgres"), "--development-clock-ahead=-1h")
 	password, err := os.ReadFile(filepath.Join(data, "keys", "database-password"))
 	if err != nil {
 		t.Fatal(err)
@@ -60,10 +46,11 @@ func TestWrongClocks(t *testing.T) {
 	if err := app.Main(ctx, common, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "development") {
 		t.Errorf("outside of development a clock may not be wrong on purpose: %v", err)
 	}
-	await(start(ctx, append(common, "--development")...), "the clock of this process differs")
-
-	p, err := ready(ctx, "http://"+listen, func() error { return nil })
-	if err != nil {
+	workers := start(ctx, append(common, "--development")...)
+	t.Cleanup(func() { _ = workers.stop() })
+	if err := shop.Eventually(ctx, time.Minute, func() (bool, error) {
+		return strings.Contains(workers.err.String(), "the clock of this process differs"), workers.failed()
+	}); err != nil {
 		t.Fatal(err)
 	}
 	product, err := p.admin.NewProduct(ctx, "Clockwork orange", "EUR", 1000, 10)

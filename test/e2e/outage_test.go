@@ -58,22 +58,7 @@ func TestOutages(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })
 	cache := miniredis.RunT(t)
-	listen, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := start(ctx, "up", "--listen", listen, "--data", filepath.Join(folder, "data"), "--admin-email", adminEmail, "--admin-password", adminPassword,
-		"--no-demo", "--log-level", "error", "--database-url", server.URL("postgres"), "--redis-url", "redis://"+cache.Addr())
-	t.Cleanup(func() { _ = c.stop() })
-	if err := shop.Eventually(ctx, time.Minute, func() (bool, error) {
-		return strings.Contains(c.out.String(), "is ready"), c.failed()
-	}); err != nil {
-		t.Fatal(err)
-	}
-	p, err := ready(ctx, "http://"+listen, func() error { return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := startOn(t, filepath.Join(folder, "data"), server.URL("postgres"), "--redis-url", "redis://"+cache.Addr())
 	product, err := p.admin.NewProduct(ctx, "Outage lamp", "EUR", 1000, 50)
 	if err != nil {
 		t.Fatal(err)
@@ -105,26 +90,61 @@ func TestOutages(t *testing.T) {
 	if err := server.Stop(stopCtx); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	answer, err := p.guest.Place(ctx, product, 1)
-	if err != nil || answer.Status != http.StatusServiceUnavailable || answer.Code() != "UNAVAILABLE" || answer.Header.Get("Retry-After") == "" {
-		t.Errorf("without PostgreSQL an order answers %v %+v", err, answer)
-	}
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("without PostgreSQL an order hung for %s", took)
-	}
+	p.refuses(t, product, "without PostgreSQL")
 	if answer, err := p.guest.Do(ctx, http.MethodGet, "/readyz", nil); err != nil || answer.Status != http.StatusServiceUnavailable {
 		t.Errorf("without PostgreSQL readyz answers %v %+v", err, answer)
 	}
 	if server, err = pgserver.Start(ctx, database); err != nil {
 		t.Fatal(err)
 	}
-	if err := shop.Eventually(ctx, 30*time.Second, func() (bool, error) {
-		answer, err := p.guest.Place(ctx, product, 1)
-		return err == nil && answer.Status == http.StatusOK, nil
-	}); err != nil {
+	if err := p.sellsAgain(ctx, product); err != nil {
 		t.Errorf("the shop did not recover: %v", err)
 	}
+}
+
+// startOn runs a shop on a database of the test's own until the test ends.
+func startOn(t *testing.T, data, databaseURL string, flags ...string) *platform {
+	t.Helper()
+	listen, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := start(t.Context(), append([]string{
+		"up", "--listen", listen, "--data", data, "--admin-email", adminEmail, "--admin-password", adminPassword,
+		"--no-demo", "--log-level", "error", "--database-url", databaseURL,
+	}, flags...)...)
+	t.Cleanup(func() { _ = c.stop() })
+	if err := shop.Eventually(t.Context(), time.Minute, func() (bool, error) {
+		return strings.Contains(c.out.String(), "is ready"), c.failed()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := ready(t.Context(), "http://"+listen, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// refuses checks that an order is answered with 503, and soon.
+func (p *platform) refuses(t *testing.T, product, when string) {
+	t.Helper()
+	began := time.Now()
+	answer, err := p.guest.Place(t.Context(), product, 1)
+	if err != nil || answer.Status != http.StatusServiceUnavailable || answer.Code() != "UNAVAILABLE" || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("%s an order answers %v %+v", when, err, answer)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("%s an order hung for %s", when, took)
+	}
+}
+
+// sellsAgain waits until an order is accepted.
+func (p *platform) sellsAgain(ctx context.Context, product string) error {
+	return shop.Eventually(ctx, 30*time.Second, func() (bool, error) {
+		answer, err := p.guest.Place(ctx, product, 1)
+		return err == nil && answer.Status == http.StatusOK, nil
+	})
 }
 
 // child is the program as a process of its own.
