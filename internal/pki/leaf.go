@@ -13,9 +13,8 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync"
 	"time"
-
-	"github.com/commercestack/commercestack/internal/memo"
 )
 
 // Request is what a leaf certificate must be.
@@ -83,13 +82,38 @@ func (a *Authority) judge(old map[string][]byte, want Request, now time.Time) (c
 
 // proofs are the certificates that were found to fit their keys and to be of their
 // authorities. To find that out costs far more than to know them again.
-var proofs memo.Memo[struct{}]
+var proofs = proven{known: map[[sha256.Size]byte]struct{}{}}
+
+// memory bounds how many are known.
+const memory = 1 << 15
+
+// proven remembers certificates by the digest of themselves, their keys and their authorities.
+type proven struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]struct{}
+}
+
+func (p *proven) has(sum [sha256.Size]byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.known[sum]
+	return ok
+}
+
+func (p *proven) add(sum [sha256.Size]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.known) >= memory {
+		clear(p.known)
+	}
+	p.known[sum] = struct{}{}
+}
 
 // prove returns a certificate that fits its key and is of the authority, or why it is not.
 func (a *Authority) prove(certPEM, keyPEM []byte) (cert *x509.Certificate, reason string) {
 	parts := [3][sha256.Size]byte{sha256.Sum256(a.active.certPEM), sha256.Sum256(certPEM), sha256.Sum256(keyPEM)}
 	sum := sha256.Sum256(slices.Concat(parts[0][:], parts[1][:], parts[2][:]))
-	if _, known := proofs.Get(sum); known {
+	if proofs.has(sum) {
 		if cert, err := parseCert(certPEM); err == nil {
 			return cert, ""
 		}
@@ -101,7 +125,7 @@ func (a *Authority) prove(certPEM, keyPEM []byte) (cert *x509.Certificate, reaso
 	if pair.cert.CheckSignatureFrom(a.active.cert) != nil {
 		return nil, "the authority changed"
 	}
-	proofs.Put(sum, struct{}{})
+	proofs.add(sum)
 	return pair.cert, ""
 }
 

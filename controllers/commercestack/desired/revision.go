@@ -4,10 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
 	"github.com/commercestack/commercestack/controllers/rollout"
-	"github.com/commercestack/commercestack/internal/memo"
 )
 
 // Snapshot is what a revision is rendered from again: the parts of a spec that
@@ -67,7 +67,7 @@ func RevisionOf(in Input) (string, error) {
 		if component.Worker != nil {
 			templates = append(templates, component.Worker.Spec.Template)
 		}
-		hash, err := hashOf(templates)
+		hash, err := hashes.of(templates)
 		if err != nil {
 			return "", fmt.Errorf("hash the pods of %s: %w", name, err)
 		}
@@ -78,25 +78,41 @@ func RevisionOf(in Input) (string, error) {
 
 // hashes are known by what was hashed: at every visit of every stack the pods are
 // those of the visit before.
-var hashes memo.Memo[string]
+var hashes = memo{known: map[[sha256.Size]byte]string{}}
 
-// hashOf is the hash of a value, which does not depend on the order of a type's fields.
-func hashOf(value any) (string, error) {
+// memory bounds how many hashes are known: those of some thousand stacks.
+const memory = 1 << 15
+
+// memo remembers the hashes of values by their JSON.
+type memo struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]string
+}
+
+// of is the hash of a value, which does not depend on the order of a type's fields.
+func (m *memo) of(value any) (string, error) {
 	content, err := json.Marshal(value)
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(content)
-	if known, ok := hashes.Get(sum); ok {
+	m.mu.Lock()
+	known, ok := m.known[sum]
+	m.mu.Unlock()
+	if ok {
 		return known, nil
 	}
 	plain, err := canonical(content)
 	if err != nil {
 		return "", err
 	}
-	hash := Hash(plain)
-	hashes.Put(sum, hash)
-	return hash, nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.known) >= memory {
+		clear(m.known)
+	}
+	m.known[sum] = Hash(plain)
+	return m.known[sum], nil
 }
 
 // canonical is JSON with its fields in the order of their names.

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -8,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/commercestack/commercestack/api/v1alpha1"
-	"github.com/commercestack/commercestack/internal/memo"
 )
 
 func revisionOf(t *testing.T, in Input) string {
@@ -134,17 +134,21 @@ func text(t *testing.T, value any) string {
 	return content
 }
 
-// A hash that is known is the one that is made.
+// A hash that is known is the one that is made, and only so many are known.
 func TestHashesAreRemembered(t *testing.T) {
 	t.Parallel()
+	m := &memo{known: map[[sha256.Size]byte]string{}}
 	for range 2 {
-		for i := range memo.Limit + 10 {
-			if got, err := hashOf(map[string]int{"n": i}); err != nil || got != Hash(fmt.Sprintf(`{"n":%d}`, i)) {
+		for i := range memory + 10 {
+			if got, err := m.of(map[string]int{"n": i}); err != nil || got != Hash(fmt.Sprintf(`{"n":%d}`, i)) {
 				t.Fatalf("%d: %q, %v", i, got, err)
 			}
 		}
+		if len(m.known) > memory {
+			t.Errorf("%d hashes are known", len(m.known))
+		}
 	}
-	if _, err := hashOf(make(chan int)); err == nil {
+	if _, err := m.of(make(chan int)); err == nil {
 		t.Error("what has no JSON has a hash")
 	}
 }
