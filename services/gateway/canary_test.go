@@ -348,14 +348,19 @@ func TestVanishedCanaryLosesNothing(t *testing.T) {
 	if err := leaving.Config.Shutdown(drained); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { return stable.requests.Load() > 100 })
+	// What the canary answered in the window before holds its circuit closed; until it opens
+	// the stable version answers after a try, from then on at once.
+	waitFor(t, func() bool { return strings.Contains(d.log.String(), "order canary") })
 	stop()
 	running.Wait()
+	if stable.requests.Load() == 0 {
+		t.Error("the stable version answered nothing")
+	}
 	if got := stable.requests.Load() + other.requests.Load(); got != sent.Load() {
 		t.Errorf("%d requests were sent, %d arrived", sent.Load(), got)
 	}
-	if !strings.Contains(d.log.String(), "order canary") || strings.Contains(d.log.String(), `"backend":"order"`) {
-		t.Errorf("the circuit of the canary opens, and only that: %s", onlyCircuits(d.log.String()))
+	if strings.Contains(d.log.String(), `"backend":"order"`) {
+		t.Errorf("the circuit of the stable version opened: %s", onlyCircuits(d.log.String()))
 	}
 }
 
