@@ -159,7 +159,21 @@ func TestApplySendsOnlyWhatChanged(t *testing.T) {
 
 	b.restart()
 	changes, sent = b.apply(t, false, b.service(81))
-	expect("a new process", changes, sent, "", 1)
+	expect("a new process", changes, sent, "", 0)
+	changes, sent = b.apply(t, false, b.service(81))
+	expect("its second visit", changes, sent, "", 0)
+
+	b.get(t, live, "web")
+	live.Spec.Selector = map[string]string{"app": "other"}
+	if err := b.Update(t.Context(), live); err != nil {
+		t.Fatal(err)
+	}
+	b.restart()
+	changes, sent = b.apply(t, false, b.service(81))
+	expect("drift while no process ran", changes, sent, apply.Updated, 1)
+	b.restart()
+	changes, sent = b.apply(t, false, b.service(82))
+	expect("a new process that wants something else", changes, sent, apply.Updated, 1)
 }
 
 // Fields and status of others are nobody's business here.

@@ -75,8 +75,8 @@ func (p *Pass) bring(ctx context.Context, want *wanted, live client.Object) erro
 	known := p.applier.lookup(p.owner.GetUID(), want.key)
 	if live != nil {
 		settled, err := p.settled(known, want, live)
-		if err == nil && !settled && known.desired == "" && eager[want.kind.Kind] {
-			settled, err = p.adopt(want, live)
+		if err == nil && !settled && known.desired == "" {
+			settled, err = p.adopt(ctx, want, live)
 		}
 		if err != nil || settled {
 			return err
@@ -169,23 +169,33 @@ func (p *Pass) unchanged(known entry, want *wanted, live client.Object) (bool, e
 	return true, nil
 }
 
-// eager are kinds whose objects get a new version from every apply, even one that
-// changes nothing. For them a new process looks first.
-var eager = map[string]bool{"PersistentVolumeClaim": true}
-
-// adopt remembers an object as applied when all that is wanted stands in it.
-func (p *Pass) adopt(want *wanted, live client.Object) (bool, error) {
-	object, err := want.object()
-	if err != nil {
+// adopt takes an object as applied when another process applied it: it has the
+// digest of what is wanted, and all that is wanted stands in it. A cache may have
+// no room for all of it; then the server is asked.
+func (p *Pass) adopt(ctx context.Context, want *wanted, live client.Object) (bool, error) {
+	if live.GetAnnotations()[AnnotationApplied] != want.digest {
+		return false, nil
+	}
+	if surplus, err := trimmed(want, live); err != nil || surplus != nil {
 		return false, err
 	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
-	if err != nil {
-		return false, fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
+	stands, err := want.standsIn(live)
+	if err == nil && !stands {
+		current := &unstructured.Unstructured{}
+		current.SetGroupVersionKind(want.kind)
+		err := p.applier.config.Live.Get(ctx, client.ObjectKeyFromObject(live), current)
+		if client.IgnoreNotFound(err) != nil {
+			return false, fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
+		}
+		if current.GetResourceVersion() != live.GetResourceVersion() {
+			return false, nil
+		}
+		if stands, err = want.standsIn(current); err != nil {
+			return false, err
+		}
 	}
-	content["apiVersion"], content["kind"] = object.GetAPIVersion(), object.GetKind()
-	if !within(object.Object, content) {
-		return false, nil
+	if err != nil || !stands {
+		return false, err
 	}
 	now, err := fingerprint(live)
 	if err != nil {
@@ -194,10 +204,25 @@ func (p *Pass) adopt(want *wanted, live client.Object) (bool, error) {
 	p.applier.remember(p.owner.GetUID(), want.key, entry{
 		desired: want.digest, uid: string(live.GetUID()), version: live.GetResourceVersion(), fingerprint: now,
 	})
+	skips.Inc()
 	return true, nil
 }
 
-// within says whether everything in want stands in have.
+// standsIn says whether all that is wanted stands in a live object.
+func (w *wanted) standsIn(live client.Object) (bool, error) {
+	object, err := w.object()
+	if err != nil {
+		return false, err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return false, fmt.Errorf("read %s %s: %w", w.kind.Kind, w.name, err)
+	}
+	content["apiVersion"], content["kind"] = object.GetAPIVersion(), object.GetKind()
+	return within(object.Object, content), nil
+}
+
+// within says whether everything in want stands in have. The server leaves out empty lists.
 func within(want, have any) bool {
 	switch want := want.(type) {
 	case map[string]any:
@@ -210,7 +235,7 @@ func within(want, have any) bool {
 		return ok
 	case []any:
 		list, ok := have.([]any)
-		if !ok || len(list) != len(want) {
+		if !ok && have != nil || len(list) != len(want) {
 			return false
 		}
 		for i := range want {
@@ -226,11 +251,10 @@ func within(want, have any) bool {
 
 // send applies and remembers.
 func (p *Pass) send(ctx context.Context, want *wanted, live client.Object) error {
-	object, err := want.object()
+	answer, err := want.signed()
 	if err != nil {
 		return err
 	}
-	answer := object.DeepCopy()
 	err = p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
 		client.FieldOwner(p.applier.config.FieldManager), client.ForceOwnership)
 	if err != nil {
@@ -271,11 +295,10 @@ func (p *Pass) preview(ctx context.Context, want *wanted, live client.Object) er
 	if err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: want.namespace, Name: want.name}, current); err != nil {
 		return fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
 	}
-	object, err := want.object()
+	answer, err := want.signed()
 	if err != nil {
 		return err
 	}
-	answer := object.DeepCopy()
 	err = p.applier.config.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
 		client.FieldOwner(p.applier.config.FieldManager), client.ForceOwnership, client.DryRunAll)
 	if err != nil {

@@ -3,12 +3,19 @@ package apply
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/utils/ptr"
 )
+
+// AnnotationApplied holds the digest of the configuration that was applied last. A
+// process that remembers nothing learns from it which fields of an object are its
+// own: those of the configuration with the same digest, and no others.
+const AnnotationApplied = "commercestack.dev/applied"
 
 // wanted is an object as it is desired. At rest its name and its digest are all
 // that is looked at.
@@ -51,15 +58,32 @@ func decode(configuration runtime.ApplyConfiguration) (*wanted, error) {
 	return w, nil
 }
 
-// object is what is sent. It must not be changed.
+// object is what is wanted, with numbers as the server's objects have them. It must
+// not be changed.
 func (w *wanted) object() (*unstructured.Unstructured, error) {
 	if w.content != nil {
 		return w.content, nil
 	}
 	object := &unstructured.Unstructured{}
-	if err := json.Unmarshal(w.data, &object.Object); err != nil {
+	if err := utiljson.Unmarshal(w.data, &object.Object); err != nil {
 		return nil, fmt.Errorf("encode an object: %w", err)
 	}
 	w.content = object
 	return object, nil
+}
+
+// signed is what is sent: the object and its digest. It may be changed.
+func (w *wanted) signed() (*unstructured.Unstructured, error) {
+	object, err := w.object()
+	if err != nil {
+		return nil, err
+	}
+	signed := object.DeepCopy()
+	annotations := maps.Clone(signed.GetAnnotations())
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[AnnotationApplied] = w.digest
+	signed.SetAnnotations(annotations)
+	return signed, nil
 }

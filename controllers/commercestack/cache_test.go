@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -78,31 +79,39 @@ func formOf(o runtime.Object) form {
 type changed struct {
 	mu     sync.Mutex
 	writes int
-	last   map[schema.GroupVersionKind]map[client.ObjectKey]map[form]int
+	last   map[schema.GroupVersionKind]map[client.ObjectKey]map[form]write
 }
 
-func (c *changed) add(kind schema.GroupVersionKind, key client.ObjectKey) {
+// write is one of a world. The version is the one that the server answered with,
+// and is empty when it is not known.
+type write struct {
+	number  int
+	version string
+}
+
+func (c *changed) add(kind schema.GroupVersionKind, key client.ObjectKey, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil {
-		c.last = map[schema.GroupVersionKind]map[client.ObjectKey]map[form]int{}
+		c.last = map[schema.GroupVersionKind]map[client.ObjectKey]map[form]write{}
 	}
 	if c.last[kind] == nil {
-		c.last[kind] = map[client.ObjectKey]map[form]int{}
+		c.last[kind] = map[client.ObjectKey]map[form]write{}
 	}
 	c.writes++
-	c.last[kind][key] = map[form]int{typed: c.writes, untyped: c.writes, metadata: c.writes}
+	w := write{c.writes, version}
+	c.last[kind][key] = map[form]write{typed: w, untyped: w, metadata: w}
 }
 
 // write is the last one of an object that a form's cache may not have seen, and zero without one.
-func (c *changed) write(kind schema.GroupVersionKind, key client.ObjectKey, as form) int {
+func (c *changed) write(kind schema.GroupVersionKind, key client.ObjectKey, as form) write {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.last[kind][key][as]
 }
 
 // seen forgets a write, unless another one followed.
-func (c *changed) seen(kind schema.GroupVersionKind, key client.ObjectKey, as form, write int) {
+func (c *changed) seen(kind schema.GroupVersionKind, key client.ObjectKey, as form, write write) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last[kind][key][as] == write {
@@ -125,31 +134,39 @@ type writer struct {
 	changed *changed
 }
 
-func (w writer) wrote(object client.Object) {
-	if kind, err := w.GroupVersionKindFor(object); err == nil {
-		w.changed.add(kind, client.ObjectKeyFromObject(object))
+// wrote remembers a write by its answer. One that failed may have been done all the same.
+func (w writer) wrote(object client.Object, err error) error {
+	version := object.GetResourceVersion()
+	if err != nil {
+		version = ""
 	}
-}
-
-func (w writer) Create(ctx context.Context, o client.Object, options ...client.CreateOption) error {
-	err := w.WithWatch.Create(ctx, o, options...) // a name may be generated
-	w.wrote(o)
+	if kind, unknown := w.GroupVersionKindFor(object); unknown == nil {
+		if !kept(kind, object) {
+			version = ""
+		}
+		w.changed.add(kind, client.ObjectKeyFromObject(object), version)
+	}
 	return err
 }
 
+func (w writer) Create(ctx context.Context, o client.Object, options ...client.CreateOption) error {
+	return w.wrote(o, w.WithWatch.Create(ctx, o, options...))
+}
+
 func (w writer) Update(ctx context.Context, o client.Object, options ...client.UpdateOption) error {
-	w.wrote(o)
-	return w.WithWatch.Update(ctx, o, options...)
+	return w.wrote(o, w.WithWatch.Update(ctx, o, options...))
 }
 
 func (w writer) Patch(ctx context.Context, o client.Object, p client.Patch, options ...client.PatchOption) error {
-	w.wrote(o)
-	return w.WithWatch.Patch(ctx, o, p, options...)
+	return w.wrote(o, w.WithWatch.Patch(ctx, o, p, options...))
 }
 
 func (w writer) Delete(ctx context.Context, o client.Object, options ...client.DeleteOption) error {
-	w.wrote(o)
-	return w.WithWatch.Delete(ctx, o, options...)
+	gone := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: o.GetNamespace(), Name: o.GetName()}}
+	if kind, err := w.GroupVersionKindFor(o); err == nil {
+		gone.SetGroupVersionKind(kind)
+	}
+	return w.wrote(gone, w.WithWatch.Delete(ctx, o, options...))
 }
 
 // applied is what every configuration that is applied tells of its object.
@@ -158,6 +175,7 @@ type applied interface {
 	GetKind() string
 	GetName() string
 	GetNamespace() string
+	GetResourceVersion() string
 }
 
 // appliedPointers is the same of those that are made for a kind.
@@ -169,15 +187,20 @@ type appliedPointers interface {
 }
 
 func (w writer) Apply(ctx context.Context, o runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+	err := w.WithWatch.Apply(ctx, o, options...)
 	switch o := o.(type) {
 	case applied:
-		w.changed.add(schema.FromAPIVersionAndKind(o.GetAPIVersion(), o.GetKind()), client.ObjectKey{Namespace: o.GetNamespace(), Name: o.GetName()})
+		version := o.GetResourceVersion()
+		if err != nil {
+			version = ""
+		}
+		w.changed.add(schema.FromAPIVersionAndKind(o.GetAPIVersion(), o.GetKind()), client.ObjectKey{Namespace: o.GetNamespace(), Name: o.GetName()}, version)
 	case appliedPointers:
-		w.changed.add(schema.FromAPIVersionAndKind(*o.GetAPIVersion(), *o.GetKind()), client.ObjectKey{Namespace: *o.GetNamespace(), Name: *o.GetName()})
+		w.changed.add(schema.FromAPIVersionAndKind(*o.GetAPIVersion(), *o.GetKind()), client.ObjectKey{Namespace: *o.GetNamespace(), Name: *o.GetName()}, "")
 	default:
 		return fmt.Errorf("what %T applies is not known", o)
 	}
-	return w.WithWatch.Apply(ctx, o, options...)
+	return err
 }
 
 func (w writer) Status() client.SubResourceWriter { return w.SubResource("status") }
@@ -193,18 +216,17 @@ type partWriter struct {
 }
 
 func (w partWriter) Create(ctx context.Context, o, part client.Object, options ...client.SubResourceCreateOption) error {
-	w.writer.wrote(o)
-	return w.SubResourceClient.Create(ctx, o, part, options...)
+	err := w.SubResourceClient.Create(ctx, o, part, options...)
+	o.SetResourceVersion("") // the answer is the part's, and an eviction deletes
+	return w.writer.wrote(o, err)
 }
 
 func (w partWriter) Update(ctx context.Context, o client.Object, options ...client.SubResourceUpdateOption) error {
-	w.writer.wrote(o)
-	return w.SubResourceClient.Update(ctx, o, options...)
+	return w.writer.wrote(o, w.SubResourceClient.Update(ctx, o, options...))
 }
 
 func (w partWriter) Patch(ctx context.Context, o client.Object, p client.Patch, options ...client.SubResourcePatchOption) error {
-	w.writer.wrote(o)
-	return w.SubResourceClient.Patch(ctx, o, p, options...)
+	return w.writer.wrote(o, w.SubResourceClient.Patch(ctx, o, p, options...))
 }
 
 // cachedClient reads from the manager's cache, as the operator does, but never
@@ -269,28 +291,44 @@ func (c cachedClient) item(kind schema.GroupVersionKind, as form) (client.Object
 	return o, nil
 }
 
-// catchUp waits until the cache of a form has an object as the server has it.
+// catchUp waits until the cache of a form has an object as its world wrote it, or
+// newer. Only what may never come into the cache is asked of the server: an object
+// of which the version is not known, and one that somebody deleted meanwhile.
 func (c cachedClient) catchUp(ctx context.Context, kind schema.GroupVersionKind, key client.ObjectKey, like client.Object) error {
 	as := formOf(like)
 	write := c.changed.write(kind, key, as)
-	if write == 0 {
+	if write.number == 0 {
 		return nil
 	}
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		live, err := c.read(ctx, c.WithWatch, kind, key, as)
-		if err != nil {
-			return err
-		}
+	end := time.Now().Add(time.Minute)
+	for try := 0; time.Now().Before(end); try++ {
 		cached, err := c.read(ctx, objects, kind, key, as)
 		if err != nil {
 			return err
 		}
-		if live.GetResourceVersion() == cached.GetResourceVersion() || cached.GetResourceVersion() == "" && !kept(kind, live) {
+		version := write.version
+		if version == "" || try%20 == 19 {
+			live, err := c.read(ctx, c.WithWatch, kind, key, as)
+			if err != nil {
+				return err
+			}
+			if version = live.GetResourceVersion(); !kept(kind, live) {
+				version = ""
+			}
+		}
+		if version == cached.GetResourceVersion() || version != "" && reached(cached.GetResourceVersion(), version) {
 			c.changed.seen(kind, key, as, write)
 			return nil
 		}
+		time.Sleep(time.Millisecond)
 	}
 	return fmt.Errorf("the cache does not see %s %s", kind.Kind, key)
+}
+
+// reached tells whether one version is another or a later one.
+func reached(version, other string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, other)
+	return err == nil && order >= 0
 }
 
 // read returns an empty object where there is none.

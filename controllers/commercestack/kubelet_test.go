@@ -21,7 +21,7 @@ func (w *world) playCluster(t *testing.T) bool {
 		busy = w.playPods(t)
 	}
 	deployments := &appsv1.DeploymentList{}
-	w.list(t, deployments)
+	w.listOwned(t, deployments)
 	for i := range deployments.Items {
 		if w.flaws != nil {
 			break
@@ -30,13 +30,13 @@ func (w *world) playCluster(t *testing.T) bool {
 		busy = w.putStatus(t, d, func() any { return d.Status }, func() { kubetest.MakeAvailable(d) }) || busy
 	}
 	sets := &appsv1.StatefulSetList{}
-	w.list(t, sets)
+	w.listOwned(t, sets)
 	for i := range sets.Items {
 		s := &sets.Items[i]
 		busy = w.putStatus(t, s, func() any { return s.Status }, func() { kubetest.MakeReady(s) }) || busy
 	}
 	jobs := &batchv1.JobList{}
-	w.list(t, jobs)
+	w.listOwned(t, jobs)
 	for i := range jobs.Items {
 		if j := &jobs.Items[i]; len(j.Status.Conditions) == 0 {
 			end := batchv1.JobComplete
@@ -53,6 +53,18 @@ func (w *world) playCluster(t *testing.T) bool {
 func (w *world) list(t *testing.T, list client.ObjectList) {
 	t.Helper()
 	if err := w.List(t.Context(), list, client.InNamespace(w.namespace)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listOwned lists what the operator made, from its cache.
+func (w *world) listOwned(t *testing.T, list client.ObjectList) {
+	t.Helper()
+	own, ok := w.Client.(writer)
+	if !ok {
+		t.Fatal("the client does not remember what it wrote")
+	}
+	if err := (cachedClient{own}).List(t.Context(), list, client.InNamespace(w.namespace)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -43,7 +43,7 @@ const annotationOf = "test/deployment"
 func (w *world) playPods(t *testing.T) bool {
 	t.Helper()
 	deployments, pods := &appsv1.DeploymentList{}, &corev1.PodList{}
-	w.list(t, deployments)
+	w.listOwned(t, deployments)
 	w.list(t, pods)
 	busy := false
 	owned := map[string][]*corev1.Pod{}

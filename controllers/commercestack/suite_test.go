@@ -2,10 +2,14 @@ package commercestack_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +40,16 @@ var cluster *rest.Config
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
+	// Most of a test is waiting for the server and its watches, and both processors are
+	// the server's: memory is cheaper here than collecting it.
+	debug.SetGCPercent(400)
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set(strconv.Itoa(3 * runtime.GOMAXPROCS(0))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	started, err := kubetest.Start("config/crd", "third_party/keda", "third_party/external-secrets", "third_party/cloudnative-pg")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
