@@ -164,7 +164,7 @@ PREVIOUS ?= eb23d70
 .PHONY: e2e
 e2e: cluster-up cluster-images ## Take a CommerceStack through its life on the real cluster (RUN=TestLife for one test).
 	@KUBECONFIG="$${XDG_CACHE_HOME:-$$HOME/.cache}/commercestack/cluster/kubeconfig" HELM="$$(hack/tool --path helm)" KUBECTL="$$(hack/tool --path kubectl)" PREVIOUS=$(PREVIOUS) \
-	  go test -tags cluster -count=1 -timeout 40m -v -run '$(or $(RUN),.)' ./test/cluster
+	  go test -tags cluster -count=1 -timeout 2h -v -run '$(or $(RUN),.)' ./test/cluster
 
 .PHONY: presubmit
 presubmit: ## Run what CI runs.

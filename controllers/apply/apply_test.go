@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,6 +16,7 @@ import (
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -68,8 +70,18 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) restart() {
+func (b *bench) restart() { b.restartWith(nil) }
+
+// restartWith is restart with a cache that keeps less of an object than the server.
+func (b *bench) restartWith(strip func(client.Object)) {
 	counting := interceptor.NewClient(b.WithWatch, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, k client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, k, o, opts...)
+			if err == nil && strip != nil {
+				strip(o)
+			}
+			return err
+		},
 		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
 			b.sent++
 			return c.Apply(ctx, o, opts...)
@@ -174,6 +186,42 @@ func TestApplySendsOnlyWhatChanged(t *testing.T) {
 	b.restart()
 	changes, sent = b.apply(t, false, b.service(82))
 	expect("a new process that wants something else", changes, sent, apply.Updated, 1)
+}
+
+// What a new process does not find in its cache it asks the server for, before it sends anything.
+func TestNewProcessAsksTheServer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	// Nothing of the spec is in the cache.
+	lean := func(o client.Object) {
+		if policy, ok := o.(*networkingv1.NetworkPolicy); ok {
+			policy.Spec = networkingv1.NetworkPolicySpec{}
+		}
+	}
+	want := networkingv1ac.NetworkPolicy("web", b.owner.Namespace).WithOwnerReferences(b.ref()).WithSpec(networkingv1ac.NetworkPolicySpec().
+		WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(map[string]string{"app": "web"})).WithPolicyTypes(networkingv1.PolicyTypeIngress))
+	b.apply(t, false, want)
+	b.restartWith(lean)
+	if changes, sent := b.apply(t, false, want); len(changes) != 0 || sent != 0 {
+		t.Errorf("%d requests: %v", sent, changes)
+	}
+
+	live := &networkingv1.NetworkPolicy{}
+	b.get(t, live, "web")
+	live.Spec.PodSelector.MatchLabels["app"] = "other"
+	if err := b.Update(t.Context(), live); err != nil {
+		t.Fatal(err)
+	}
+	b.restartWith(lean)
+	if changes, sent := b.apply(t, false, want); len(changes) != 1 || sent != 1 {
+		t.Errorf("a drift: %d requests: %v", sent, changes)
+	}
+
+	// It is written behind the cache's back: what the cache has is not judged by what the server has.
+	b.restartWith(func(o client.Object) { lean(o); o.SetResourceVersion("1") })
+	if _, sent := b.apply(t, false, want); sent != 1 {
+		t.Errorf("an old cache: %d requests", sent)
+	}
 }
 
 // Fields and status of others are nobody's business here.
