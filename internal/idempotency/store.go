@@ -28,8 +28,11 @@ var (
 )
 
 const (
-	// DefaultLease is how long a claim outlives the process that died with it.
-	DefaultLease = time.Minute
+	// DefaultLease is how long a claim outlives the process that died with it, and so
+	// how long its caller is refused. A call that runs longer extends it. Should one be
+	// unable to, and another run begin beside it, both make the same resource: the
+	// lease spares work, the resource id keeps money and goods from being taken twice.
+	DefaultLease = 10 * time.Second
 	// Retention is how long an answer can be replayed, at least.
 	Retention = 24 * time.Hour
 

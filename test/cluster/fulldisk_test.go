@@ -31,7 +31,7 @@ const (
 	ordersWithin  = 30 * time.Second
 	toldWithin    = 3 * time.Minute
 	// lastWithin is longer than the lease of an idempotency key.
-	lastWithin = 75 * time.Second
+	lastWithin = 30 * time.Second
 )
 
 // TestFullDisk fills the volume of PostgreSQL while people order: first to where the
