@@ -44,12 +44,13 @@ var definitions = map[string]schema.GroupVersionKind{
 type foreignKinds struct {
 	reader client.Reader
 	mapper meta.RESTMapper
-	// watch starts or ends the watch of a kind.
-	watch func(kind schema.GroupVersionKind, present bool)
+	// watch starts or ends the watch of a kind, and says whether changes are seen: what
+	// happens before a new watch has begun is told to nobody.
+	watch func(kind schema.GroupVersionKind, present bool) bool
 }
 
 func newForeignKinds(reader client.Reader, mapper meta.RESTMapper) *foreignKinds {
-	return &foreignKinds{reader: reader, mapper: mapper, watch: func(schema.GroupVersionKind, bool) {}}
+	return &foreignKinds{reader: reader, mapper: mapper, watch: func(schema.GroupVersionKind, bool) bool { return true }}
 }
 
 // has asks the cache whether the definition is there, so that a missing kind
@@ -83,13 +84,15 @@ func (v *visit) applyForeign(ctx context.Context, object *unstructured.Unstructu
 	return failed(err)
 }
 
-// capabilities looks at all of them, and has those watched that are there.
-func (f *foreignKinds) capabilities() desired.Capabilities {
+// capabilities looks at all of them, and has those watched that are there. It says
+// whether every watch has begun.
+func (f *foreignKinds) capabilities() (found desired.Capabilities, watched bool) {
 	present := map[schema.GroupVersionKind]bool{}
+	watched = true
 	for _, kind := range sortedKinds() {
 		present[kind] = f.has(kind)
 		if kind != kindSnapshot {
-			f.watch(kind, present[kind])
+			watched = f.watch(kind, present[kind]) && watched
 		}
 	}
 	return desired.Capabilities{
@@ -97,7 +100,7 @@ func (f *foreignKinds) capabilities() desired.Capabilities {
 		CertManager: present[kindCertificate], CloudNativePG: present[kindCluster], KEDA: present[kindScaledObject],
 		ExternalSecrets: present[kindExternalSecret],
 		QueueMetrics:    f.servesQueues(),
-	}
+	}, watched
 }
 
 // servesQueues asks the cache whether the external metrics API is that of our

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -95,7 +97,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, options Options) error {
 	if err != nil {
 		return fmt.Errorf("build the controller: %w", err)
 	}
-	r.foreign.watch = (&foreignWatches{controller: built, cache: mgr.GetCache(), started: map[schema.GroupVersionKind]bool{}}).ensure
+	r.foreign.watch = (&foreignWatches{controller: built, cache: mgr.GetCache(), started: map[schema.GroupVersionKind]*foreignWatch{}}).ensure
 	return nil
 }
 
@@ -136,26 +138,50 @@ type foreignWatches struct {
 	controller controller.Controller
 	cache      cache.Cache
 	mu         sync.Mutex
-	started    map[schema.GroupVersionKind]bool
+	started    map[schema.GroupVersionKind]*foreignWatch
 }
 
-func (f *foreignWatches) ensure(kind schema.GroupVersionKind, present bool) {
+// watchPatience is how long a watch may take to begin. One that takes longer, for
+// want of a right, is left to the slow visits.
+const watchPatience = time.Minute
+
+// foreignWatch is the watch of one kind.
+type foreignWatch struct {
+	begun atomic.Bool
+	since time.Time
+	stop  context.CancelFunc
+}
+
+// ensure has a kind watched while it is there, and says whether its changes are seen.
+func (f *foreignWatches) ensure(kind schema.GroupVersionKind, present bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.started[kind] == present {
-		return
+	watch := f.started[kind]
+	if (watch != nil) == present {
+		return watch == nil || watch.begun.Load() || time.Since(watch.since) > watchPatience
 	}
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)
-	var err error
-	if present {
-		err = f.controller.Watch(source.Kind[client.Object](f.cache, object, handler.EnqueueRequestsFromMapFunc(stackOf)))
-	} else {
-		err = f.cache.RemoveInformer(context.Background(), object)
+	if !present {
+		if f.cache.RemoveInformer(context.Background(), object) == nil {
+			watch.stop()
+			delete(f.started, kind)
+		}
+		return true
 	}
-	if err == nil {
-		f.started[kind] = present
+	kindSource := source.Kind[client.Object](f.cache, object, handler.EnqueueRequestsFromMapFunc(stackOf))
+	if f.controller.Watch(kindSource) != nil {
+		return false
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	watch = &foreignWatch{since: time.Now(), stop: stop}
+	f.started[kind] = watch
+	go func() {
+		if err := kindSource.WaitForSync(ctx); err == nil && ctx.Err() == nil {
+			watch.begun.Store(true)
+		}
+	}()
+	return false
 }
 
 // foreignDefinition lets definitions of kinds through that the operator uses.

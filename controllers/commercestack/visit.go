@@ -75,10 +75,14 @@ func (r *Reconciler) begin(stack *v1alpha1.CommerceStack) *visit {
 		pass: r.applier.Begin(stack, dry), references: map[string]map[string][]byte{},
 	}
 	v.status.Pending = nil
+	capabilities, watched := r.foreign.capabilities()
+	if !watched {
+		v.outcome.Add("watch", after(settleTime))
+	}
 	v.in = desired.Input{
 		Stack: stack, Images: r.Images, RenderRevision: v.status.RenderRevision, PostgresMode: v.status.PostgresMode,
 		Secrets:      desired.Secrets{Components: map[v1alpha1.ComponentName]string{}},
-		Capabilities: r.foreign.capabilities(), OperatorNamespace: r.Namespace, PrometheusURL: r.PrometheusURL,
+		Capabilities: capabilities, OperatorNamespace: r.Namespace, PrometheusURL: r.PrometheusURL,
 	}
 	if stack.Spec.RenderRevision != nil {
 		v.in.RenderRevision = *stack.Spec.RenderRevision

@@ -95,13 +95,29 @@ func installOperator() error {
 		"--set-json", `extraArgs=["--rotation-settle=20s","--rotation-identity-life=90s","--rotation-signing-lead=20s","--rotation-signing-life=20s"]`); err != nil {
 		return err
 	}
+	return operatorAvailable()
+}
+
+// upgradeOperatorTo changes values of the chart as a person would, and waits for its pods.
+func upgradeOperatorTo(values ...string) error {
+	arguments := []string{"upgrade", release, chart, "--namespace", operatorNamespace, "--reuse-values"}
+	for _, value := range values {
+		arguments = append(arguments, "--set", value)
+	}
+	if err := helm(arguments...); err != nil {
+		return err
+	}
+	return operatorAvailable()
+}
+
+func operatorAvailable() error {
 	return waitFor(context.Background(), 90*time.Second, "the operator's Deployment is available", func(ctx context.Context) (bool, error) {
 		deployment, err := operatorDeployment(ctx)
 		if err != nil {
 			return false, err
 		}
-		return deployment.Status.ObservedGeneration == deployment.Generation && deployment.Status.UpdatedReplicas > 0 &&
-			deployment.Status.AvailableReplicas == deployment.Status.Replicas, nil
+		return deployment.Status.ObservedGeneration == deployment.Generation && deployment.Status.UpdatedReplicas == deployment.Status.Replicas &&
+			deployment.Status.UpdatedReplicas > 0 && deployment.Status.AvailableReplicas == deployment.Status.Replicas, nil
 	})
 }
 

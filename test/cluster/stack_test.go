@@ -119,27 +119,33 @@ func sample(t *testing.T, name string) *v1alpha1.CommerceStack {
 // apply creates a stack in a new namespace and removes both when the test is over.
 func apply(t *testing.T, namespace string, object *v1alpha1.CommerceStack) *stack {
 	t.Helper()
-	ctx := t.Context()
+	s := place(t, namespace, object.Name)
+	object.Namespace = namespace
+	if err := kube.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// place is a new namespace for a stack that the test creates; both are removed when it is over.
+func place(t *testing.T, namespace, name string) *stack {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 	}}
-	if err := kube.Create(ctx, ns); err != nil {
+	if err := kube.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	object.Namespace = namespace
-	s := &stack{t: t, namespace: namespace, name: object.Name}
+	s := &stack{t: t, namespace: namespace, name: name}
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.dump()
 		}
 		if !*keep {
-			_ = kube.Delete(context.Background(), object)
+			_ = kube.Delete(context.Background(), &v1alpha1.CommerceStack{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
 			_ = kube.Delete(context.Background(), ns)
 		}
 	})
-	if err := kube.Create(ctx, object); err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
 
