@@ -57,22 +57,30 @@ func StartWith(configure func(*envtest.APIServer), crds ...string) (*Cluster, er
 	for _, dir := range crds {
 		environment.CRDDirectoryPaths = append(environment.CRDDirectoryPaths, filepath.Join(root, dir))
 	}
-	// Two processors are shared by the server and its tests, and memory is there: a
-	// third of the server's work is its garbage collector's otherwise.
-	if os.Getenv("GOGC") == "" {
-		if err := os.Setenv("GOGC", "400"); err != nil {
-			return nil, fmt.Errorf("set the server's GOGC: %w", err)
-		}
-	}
 	// Stacks have a dozen Services each; the range that is the default has 254 addresses.
 	environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
 	configure(environment.ControlPlane.GetAPIServer())
-	config, err := environment.Start()
+	config, err := startLazily(environment)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd of %s: %w", assets, err), environment.Stop())
 	}
 	config.QPS, config.Burst = -1, 0
 	return &Cluster{Config: config, Environment: environment}, nil
+}
+
+// startLazily starts the servers with a garbage collector that rarely runs: two
+// processors are shared by them and the tests, memory is there, and a fifth of their
+// work is collecting otherwise. They have their environment from this process, so the
+// variable is there only while they start, for no other program is to inherit it.
+func startLazily(environment *envtest.Environment) (*rest.Config, error) {
+	const variable = "GOGC"
+	if os.Getenv(variable) == "" {
+		if err := os.Setenv(variable, "400"); err != nil {
+			return nil, fmt.Errorf("set %s: %w", variable, err)
+		}
+		defer func() { _ = os.Unsetenv(variable) }()
+	}
+	return environment.Start()
 }
 
 // Stop ends the API server and its etcd.
