@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -181,18 +180,7 @@ func (p *Pass) adopt(ctx context.Context, want *wanted, live client.Object) (boo
 	}
 	stands, err := want.standsIn(live)
 	if err == nil && !stands {
-		current := &unstructured.Unstructured{}
-		current.SetGroupVersionKind(want.kind)
-		err := p.applier.config.Live.Get(ctx, client.ObjectKeyFromObject(live), current)
-		if client.IgnoreNotFound(err) != nil {
-			return false, fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
-		}
-		if current.GetResourceVersion() != live.GetResourceVersion() {
-			return false, nil
-		}
-		if stands, err = want.standsIn(current); err != nil {
-			return false, err
-		}
+		stands, err = p.standsInServer(ctx, want, live.GetResourceVersion())
 	}
 	if err != nil || !stands {
 		return false, err
@@ -208,45 +196,16 @@ func (p *Pass) adopt(ctx context.Context, want *wanted, live client.Object) (boo
 	return true, nil
 }
 
-// standsIn says whether all that is wanted stands in a live object.
-func (w *wanted) standsIn(live client.Object) (bool, error) {
-	object, err := w.object()
-	if err != nil {
+// standsInServer says whether all that is wanted stands in a version of the object that the server still has.
+func (p *Pass) standsInServer(ctx context.Context, want *wanted, version string) (bool, error) {
+	current, err := p.current(ctx, want.key)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil || current.GetResourceVersion() != version {
 		return false, err
 	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
-	if err != nil {
-		return false, fmt.Errorf("read %s %s: %w", w.kind.Kind, w.name, err)
-	}
-	content["apiVersion"], content["kind"] = object.GetAPIVersion(), object.GetKind()
-	return within(object.Object, content), nil
-}
-
-// within says whether everything in want stands in have. The server leaves out empty lists.
-func within(want, have any) bool {
-	switch want := want.(type) {
-	case map[string]any:
-		object, ok := have.(map[string]any)
-		for name, value := range want {
-			if !ok || !within(value, object[name]) {
-				return false
-			}
-		}
-		return ok
-	case []any:
-		list, ok := have.([]any)
-		if !ok && have != nil || len(list) != len(want) {
-			return false
-		}
-		for i := range want {
-			if !within(want[i], list[i]) {
-				return false
-			}
-		}
-		return true
-	default:
-		return equality.Semantic.DeepEqual(want, have)
-	}
+	return want.standsIn(current)
 }
 
 // send applies and remembers.
@@ -290,10 +249,9 @@ func (p *Pass) preview(ctx context.Context, want *wanted, live client.Object) er
 		p.Note(Created, want.kind.Kind, want.name)
 		return nil
 	}
-	current := &unstructured.Unstructured{}
-	current.SetGroupVersionKind(want.kind)
-	if err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: want.namespace, Name: want.name}, current); err != nil {
-		return fmt.Errorf("read %s %s: %w", want.kind.Kind, want.name, err)
+	current, err := p.current(ctx, want.key)
+	if err != nil {
+		return err
 	}
 	answer, err := want.signed()
 	if err != nil {
@@ -322,6 +280,16 @@ func (p *Pass) preview(ctx context.Context, want *wanted, live client.Object) er
 		p.Note(Updated, want.kind.Kind, want.name)
 	}
 	return nil
+}
+
+// current reads an object past the cache.
+func (p *Pass) current(ctx context.Context, k key) (*unstructured.Unstructured, error) {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(k.kind)
+	if err := p.applier.config.Live.Get(ctx, client.ObjectKey{Namespace: k.namespace, Name: k.name}, object); err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", k.kind.Kind, k.name, err)
+	}
+	return object, nil
 }
 
 // cached reads an object from the cache, nil when it is not there.

@@ -3,13 +3,14 @@ package apply
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // AnnotationApplied holds the digest of the configuration that was applied last. A
@@ -79,11 +80,52 @@ func (w *wanted) signed() (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	signed := object.DeepCopy()
-	annotations := maps.Clone(signed.GetAnnotations())
+	annotations := signed.GetAnnotations()
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
 	annotations[AnnotationApplied] = w.digest
 	signed.SetAnnotations(annotations)
 	return signed, nil
+}
+
+// standsIn says whether all that is wanted stands in a live object.
+func (w *wanted) standsIn(live client.Object) (bool, error) {
+	object, err := w.object()
+	if err != nil {
+		return false, err
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+	if err != nil {
+		return false, fmt.Errorf("read %s %s: %w", w.kind.Kind, w.name, err)
+	}
+	content["apiVersion"], content["kind"] = object.GetAPIVersion(), object.GetKind()
+	return within(object.Object, content), nil
+}
+
+// within says whether everything in want stands in have. The server leaves out empty lists.
+func within(want, have any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := have.(map[string]any)
+		for name, value := range want {
+			if !ok || !within(value, object[name]) {
+				return false
+			}
+		}
+		return ok
+	case []any:
+		list, ok := have.([]any)
+		if !ok && have != nil || len(list) != len(want) {
+			return false
+		}
+		for i := range want {
+			if !within(want[i], list[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return equality.Semantic.DeepEqual(want, have)
+	}
 }

@@ -89,7 +89,11 @@ type write struct {
 	version string
 }
 
-func (c *changed) add(kind schema.GroupVersionKind, key client.ObjectKey, version string) {
+// add remembers a write by its answer. One that failed may have been done all the same.
+func (c *changed) add(kind schema.GroupVersionKind, key client.ObjectKey, version string, failure error) {
+	if failure != nil {
+		version = ""
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil {
@@ -134,17 +138,14 @@ type writer struct {
 	changed *changed
 }
 
-// wrote remembers a write by its answer. One that failed may have been done all the same.
+// wrote remembers what was written, and passes on what became of it.
 func (w writer) wrote(object client.Object, err error) error {
 	version := object.GetResourceVersion()
-	if err != nil {
-		version = ""
-	}
 	if kind, unknown := w.GroupVersionKindFor(object); unknown == nil {
 		if !kept(kind, object) {
 			version = ""
 		}
-		w.changed.add(kind, client.ObjectKeyFromObject(object), version)
+		w.changed.add(kind, client.ObjectKeyFromObject(object), version, err)
 	}
 	return err
 }
@@ -190,13 +191,10 @@ func (w writer) Apply(ctx context.Context, o runtime.ApplyConfiguration, options
 	err := w.WithWatch.Apply(ctx, o, options...)
 	switch o := o.(type) {
 	case applied:
-		version := o.GetResourceVersion()
-		if err != nil {
-			version = ""
-		}
-		w.changed.add(schema.FromAPIVersionAndKind(o.GetAPIVersion(), o.GetKind()), client.ObjectKey{Namespace: o.GetNamespace(), Name: o.GetName()}, version)
+		w.changed.add(schema.FromAPIVersionAndKind(o.GetAPIVersion(), o.GetKind()),
+			client.ObjectKey{Namespace: o.GetNamespace(), Name: o.GetName()}, o.GetResourceVersion(), err)
 	case appliedPointers:
-		w.changed.add(schema.FromAPIVersionAndKind(*o.GetAPIVersion(), *o.GetKind()), client.ObjectKey{Namespace: *o.GetNamespace(), Name: *o.GetName()}, "")
+		w.changed.add(schema.FromAPIVersionAndKind(*o.GetAPIVersion(), *o.GetKind()), client.ObjectKey{Namespace: *o.GetNamespace(), Name: *o.GetName()}, "", err)
 	default:
 		return fmt.Errorf("what %T applies is not known", o)
 	}

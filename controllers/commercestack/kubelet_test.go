@@ -60,11 +60,7 @@ func (w *world) list(t *testing.T, list client.ObjectList) {
 // listOwned lists what the operator made, from its cache.
 func (w *world) listOwned(t *testing.T, list client.ObjectList) {
 	t.Helper()
-	own, ok := w.Client.(writer)
-	if !ok {
-		t.Fatal("the client does not remember what it wrote")
-	}
-	if err := (cachedClient{own}).List(t.Context(), list, client.InNamespace(w.namespace)); err != nil {
+	if err := w.cached(t).List(t.Context(), list, client.InNamespace(w.namespace)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -131,12 +131,8 @@ func newWorld(t *testing.T, options ...option) *world {
 // restart forgets all that the reconciler remembered, as a new process does.
 func (w *world) restart(t *testing.T) {
 	t.Helper()
-	own, ok := w.Client.(writer)
-	if !ok {
-		t.Fatal("the client does not remember what it wrote")
-	}
 	reconciler, err := commercestack.New(commercestack.Config{
-		Client: interceptor.NewClient(cachedClient{own}, w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
+		Client: interceptor.NewClient(w.cached(t), w.funcs), Live: w.Client, Mapper: w.mapper, Recorder: recorder{w.events}, Clock: w.clock,
 		Images: testImages, ClusterDomain: "cluster.local", Measurer: w.gateways,
 		PrometheusURL: "http://prometheus.monitoring:9090", HTTP: w.http,
 	})
@@ -144,6 +140,16 @@ func (w *world) restart(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.reconciler = reconciler
+}
+
+// cached reads from the cache what this world wrote.
+func (w *world) cached(t *testing.T) cachedClient {
+	t.Helper()
+	own, ok := w.Client.(writer)
+	if !ok {
+		t.Fatal("the client does not remember what it wrote")
+	}
+	return cachedClient{own}
 }
 
 func newNamespace(t *testing.T, c client.Client) string {
