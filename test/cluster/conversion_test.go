@@ -4,9 +4,7 @@ package cluster_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -54,8 +52,8 @@ func TestConversion(t *testing.T) {
 			purchase(t, s.shop())
 		}},
 		{"both versions say the same", func(t *testing.T) {
-			s.says("v1alpha1", 1, "spec", "services")
-			s.says("v1beta1", 1, "spec", "components")
+			s.says("v1alpha1", "services", 1)
+			s.says("v1beta1", "components", 1)
 		}},
 		{"a change in v1beta1 is obeyed while an operator pod dies", func(t *testing.T) {
 			killOperatorPods(t)
@@ -71,7 +69,7 @@ func TestConversion(t *testing.T) {
 			if err != nil || len(pods) != 2 {
 				t.Errorf("%d pods of analytics, want 2 (%v)", len(pods), err)
 			}
-			s.says("v1alpha1", 2, "spec", "services")
+			s.says("v1alpha1", "services", 2)
 		}},
 		{"v1beta1 goes and the shop stays", func(t *testing.T) {
 			before := podIDs(t, s)
@@ -86,7 +84,7 @@ func TestConversion(t *testing.T) {
 			if err := kubectl("", "get", "commercestacks.v1beta1.commercestack.dev", "-n", s.namespace, "shop"); err == nil {
 				t.Error("v1beta1 is still served")
 			}
-			s.says("v1alpha1", 2, "spec", "services")
+			s.says("v1alpha1", "services", 2)
 		}},
 	})
 }
@@ -121,8 +119,8 @@ func serveNewer(t *testing.T) {
 	}
 }
 
-// says checks the number of pods that a version of the API tells of analytics.
-func (s *stack) says(version string, replicas int64, path ...string) {
+// says checks the number of pods of analytics in the list that a version of the API has of components.
+func (s *stack) says(version, list string, replicas int64) {
 	s.t.Helper()
 	object := &unstructured.Unstructured{}
 	object.SetAPIVersion("commercestack.dev/" + version)
@@ -130,7 +128,7 @@ func (s *stack) says(version string, replicas int64, path ...string) {
 	if err := kube.Get(s.t.Context(), client.ObjectKey{Namespace: s.namespace, Name: s.name}, object); err != nil {
 		s.t.Fatal(err)
 	}
-	parts, _, err := unstructured.NestedSlice(object.Object, path...)
+	parts, _, err := unstructured.NestedSlice(object.Object, "spec", list)
 	if err != nil || len(parts) != 1 {
 		s.t.Fatalf("%s says %v (%v)", version, parts, err)
 	}
@@ -138,14 +136,4 @@ func (s *stack) says(version string, replicas int64, path ...string) {
 	if part["name"] != "analytics" || part["replicas"] != replicas {
 		s.t.Errorf("%s says %v, want %d pods of analytics", version, part, replicas)
 	}
-}
-
-// kubectl runs the program with an input and shows what it says when it fails.
-func kubectl(input string, args ...string) error {
-	command := exec.Command(program("KUBECTL", "kubectl"), args...)
-	command.Stdin = strings.NewReader(input)
-	if output, err := command.CombinedOutput(); err != nil {
-		return errors.Join(fmt.Errorf("kubectl %s: %w", strings.Join(args, " "), err), errors.New(string(output)))
-	}
-	return nil
 }

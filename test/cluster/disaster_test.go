@@ -103,7 +103,7 @@ func killOperatorPods(t *testing.T) {
 // upgradeOperator rolls out the operator anew with other settings; no pod of the stack may change.
 func upgradeOperator(t *testing.T, s *stack) {
 	before := podIDs(t, s)
-	if err := helm("upgrade", release, chart, "--namespace", operatorNamespace, "--reuse-values", "--set", "podAnnotations.upgraded=yes"); err != nil {
+	if err := upgradeOperatorTo("podAnnotations.upgraded=yes"); err != nil {
 		t.Fatal(err)
 	}
 	if err := installOperator(); err != nil {

@@ -61,11 +61,19 @@ func story(t *testing.T, s *stack, steps []step) {
 // program is the path that a variable has, or else a name on the PATH.
 func program(variable, name string) string { return cmp.Or(os.Getenv(variable), name) }
 
-// helm runs the helm program and shows what it says when it fails.
-func helm(args ...string) error {
-	output, err := exec.Command(program("HELM", "helm"), args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("helm %s: %w\n%s", strings.Join(args, " "), err, output)
+// helm runs the program and shows what it says when it fails.
+func helm(args ...string) error { return runProgram(program("HELM", "helm"), "", args...) }
+
+// kubectl runs the program with an input and shows what it says when it fails.
+func kubectl(input string, args ...string) error {
+	return runProgram(program("KUBECTL", "kubectl"), input, args...)
+}
+
+func runProgram(path, input string, args ...string) error {
+	command := exec.Command(path, args...)
+	command.Stdin = strings.NewReader(input)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", filepath.Base(path), strings.Join(args, " "), err, output)
 	}
 	return nil
 }
